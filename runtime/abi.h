@@ -1,0 +1,91 @@
+/* abi.h: what emitted programs and the runtime promise each other (docs/abi.md). Depends on nothing but stdint; compiled into massc (which fills the tables),
+ * into the runtime (which reads them) and checked by tests/abi_sample.c, a program written by hand.
+ *
+ * An emitted object defines one `const struct massrt_program` and the functions that it points to. Everything is position independent, read-only, and
+ * describes the model completely, so that tools can read an executable without running it. */
+#ifndef MASSRT_ABI_H
+#define MASSRT_ABI_H
+#include <stdint.h>
+
+#define MASSRT_ABI_VERSION 1u
+#define MASSRT_MAGIC 0x4353414du /* "MASC" */
+#define MASSRT_ALIGN 64          /* bytes; every buffer and weight starts at a multiple */
+#define MASSRT_NO_EXPR UINT32_MAX
+
+/* Sizes: value[i] of the expression table, computed in order from the symbols by `prepare`. Arithmetic is checked; an overflow is an error. */
+enum massrt_expr_op { MASSRT_X_CONST /* k */, MASSRT_X_SYM /* symbol k */, MASSRT_X_ADD, MASSRT_X_MUL, MASSRT_X_DIV /* floor */, MASSRT_X_MIN, MASSRT_X_MAX,
+                      MASSRT_X_BCAST, MASSRT_X_GE0, MASSRT_X_EQ0 };
+struct massrt_expr { uint32_t op, a, b, pad; int64_t k; };
+
+/* A symbol is bound by the first input whose dim it is. */
+struct massrt_sym { const char *name; int64_t lo, hi, by; uint32_t input, axis; };
+struct massrt_require { uint32_t expr, eq; const char *why; };             /* value >= 0, or == 0 */
+
+struct massrt_io {                                                          /* an input or output of the model; dense row-major */
+  const char *name;
+  uint32_t elem;                                                            /* enum of runtime/core/elem.def */
+  uint32_t rank;
+  const uint32_t *dims;                                                     /* expressions */
+  const char *const *dim_names;                                             /* printed for dims that are not constant: "batch", "2*n + 1" */
+};
+
+struct massrt_buffer { uint32_t bytes /* expression */, first, last /* steps that use it */, pad; int64_t offset; /* static plan; -1: planned per shape */ };
+
+enum massrt_arg_kind { MASSRT_A_BUFFER /* arena + offset of buffer `index` */, MASSRT_A_WEIGHT /* weights + offset */, MASSRT_A_INPUT, MASSRT_A_OUTPUT, MASSRT_A_EXPR /* value `index` */ };
+struct massrt_arg { uint32_t kind, index; uint64_t offset; };
+
+union massrt_word { void *p; int64_t i; };
+/* Tasks t0 <= t < t1 of a kernel. scratch: the kernel's scratch_bytes, aligned to 64, this thread's own. */
+typedef void massrt_kernel_fn(const union massrt_word *args, int64_t t0, int64_t t1, void *scratch);
+
+struct massrt_kernel {
+  const char *name;                                                         /* symbol of the function, from content */
+  uint64_t scratch_bytes;
+};
+struct massrt_launch {                                                      /* one use of a kernel */
+  uint32_t kernel, first_arg, n_args, tasks /* expression */;
+  uint32_t work, bytes;                                                     /* expressions: operations; bytes read and written at least once */
+  const char *nodes;                                                        /* "Conv_7, Add_8": ONNX nodes it came from */
+  const char *group;                                                        /* sub-graph */
+};
+enum massrt_step_kind { MASSRT_S_LAUNCH /* a: launch */, MASSRT_S_COPY /* a, b: args from, to; c: bytes expression */ };
+struct massrt_step { uint32_t kind, a, b, c; };
+
+/* One compiled version of the kernels. The first whose `level` the processor has is used. */
+struct massrt_version {
+  const char *target;                                                       /* "cpu:x86-64-v4" */
+  uint32_t level, pad;                                                      /* x86-64 level: 1 .. 4 */
+  massrt_kernel_fn *const *fn;                                              /* one per kernel */
+};
+
+struct massrt_exec;                                                         /* an instance: the runtime's own */
+struct massrt_program {
+  uint32_t magic, abi, bytes /* sizeof */, pad;
+  const char *name, *producer /* "massc 0.1" */, *flags, *hash;
+  uint32_t n_exprs, n_syms, n_requires, n_inputs, n_outputs, n_buffers, n_args, n_kernels, n_launches, n_steps, n_versions, n_groups;
+  const struct massrt_expr *exprs; const struct massrt_sym *syms; const struct massrt_require *requires_;
+  const struct massrt_io *inputs, *outputs;
+  const struct massrt_buffer *buffers; const struct massrt_arg *args; const struct massrt_kernel *kernels;
+  const struct massrt_launch *launches; const struct massrt_step *steps; const struct massrt_version *versions;
+  int64_t arena_bytes;                                                      /* static plan's total; -1: planned per shape */
+  int64_t live_bytes;                                                       /* largest sum of live buffers at one step, static plan; else -1 */
+  const uint8_t *weights; uint64_t weights_bytes;
+  int (*run)(struct massrt_exec *x);                                        /* the host program: the steps as native code; 0, or the first error returned */
+};
+
+/* What emitted code calls. Returns 0 or an error of enum massrt_status. */
+int massrt_launch(struct massrt_exec *x, uint32_t launch);
+int massrt_copy(struct massrt_exec *x, uint32_t from_arg, uint32_t to_arg, uint32_t bytes_expr);
+
+_Static_assert(sizeof(struct massrt_expr) == 24, "abi");
+_Static_assert(sizeof(struct massrt_sym) == 40, "abi");
+_Static_assert(sizeof(struct massrt_require) == 16, "abi");
+_Static_assert(sizeof(struct massrt_io) == 32, "abi");
+_Static_assert(sizeof(struct massrt_buffer) == 24, "abi");
+_Static_assert(sizeof(struct massrt_arg) == 16, "abi");
+_Static_assert(sizeof(struct massrt_kernel) == 16, "abi");
+_Static_assert(sizeof(struct massrt_launch) == 40, "abi");
+_Static_assert(sizeof(struct massrt_step) == 16, "abi");
+_Static_assert(sizeof(struct massrt_version) == 24, "abi");
+_Static_assert(sizeof(struct massrt_program) == 224, "abi");
+#endif

@@ -1,0 +1,84 @@
+/* arenas, vectors, interning, hashing, diagnostics */
+#include "ir/base/base.h"
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+START_TEST(arena_is_zeroed_and_aligned)
+{
+  struct ir_arena *a = ir_arena_create();
+  for (size_t n = 1; n < 300000; n = n * 3 + 1) {
+    unsigned char *p = ir_arena_alloc(a, n);
+    ck_assert_uint_eq((uintptr_t)p % 16, 0);
+    for (size_t i = 0; i < n; i++) ck_assert_uint_eq(p[i], 0);
+    memset(p, 0xff, n);
+  }
+  ir_arena_destroy(a);
+}
+END_TEST
+START_TEST(vector_grows)
+{
+  struct ir_arena *a = ir_arena_create();
+  IR_VEC(int) v = { 0 };
+  for (int i = 0; i < 1000; i++) ir_push(a, &v, i * i);
+  ck_assert_uint_eq(v.n, 1000);
+  for (int i = 0; i < 1000; i++) ck_assert_int_eq(v.v[i], i * i);
+  ir_arena_destroy(a);
+}
+END_TEST
+START_TEST(interned_strings_are_one_pointer)
+{
+  struct ir_arena *a = ir_arena_create();
+  struct ir_strtab *t = ir_strtab_create(a);
+  const char *first[2000];
+  char s[32];
+  for (int i = 0; i < 2000; i++) first[i] = ir_intern(t, s, (size_t)snprintf(s, sizeof s, "name%d", i));
+  for (int i = 0; i < 2000; i++) ck_assert_ptr_eq(first[i], ir_intern(t, s, (size_t)snprintf(s, sizeof s, "name%d", i)));
+  ck_assert_ptr_eq(ir_intern(t, "name1x", 5), first[1]);
+  ir_arena_destroy(a);
+}
+END_TEST
+START_TEST(hash_is_stable)
+{
+  ck_assert(ir_hash("massc", 5, 0) == ir_hash("massc!", 5, 0));
+  ck_assert(ir_hash("massc", 5, 0) != ir_hash("massd", 5, 0));
+  ck_assert(ir_hash("", 0, 1) != ir_hash("", 0, 2));
+}
+END_TEST
+START_TEST(diagnostic_names_file_node_and_op)
+{
+  struct ir_diags d = { .file = "m.onnx" };
+  ck_assert(!ir_error(&d, IR_M0201, "Conv\n7", "Conv", "weight has %d channels", 3));
+  ck_assert_str_eq(d.first.s, "m.onnx: \"Conv\\x0a7\" (Conv): error M0201: weight has 3 channels");
+  ck_assert_int_eq(d.status, IR_EXIT_MODEL);
+  ir_buf_deinit(&d.first);
+}
+END_TEST
+START_TEST(floor_division)
+{
+  for (int64_t a = -20; a <= 20; a++)
+    for (int64_t b = 1; b < 7; b++) {
+      int64_t q = ir_floordiv(a, b), r = ir_floormod(a, b);
+      ck_assert_int_eq(q * b + r, a);
+      ck_assert(r >= 0 && r < b);
+    }
+}
+END_TEST
+int main(void)
+{
+  Suite *s = suite_create("base");
+  TCase *t = tcase_create("base");
+  tcase_add_test(t, arena_is_zeroed_and_aligned);
+  tcase_add_test(t, vector_grows);
+  tcase_add_test(t, interned_strings_are_one_pointer);
+  tcase_add_test(t, hash_is_stable);
+  tcase_add_test(t, diagnostic_names_file_node_and_op);
+  tcase_add_test(t, floor_division);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_set_tap(r, "-");
+  srunner_run_all(r, CK_SILENT);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed != 0;
+}
