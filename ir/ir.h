@@ -146,6 +146,8 @@ const struct ir_layout *ir_layout_get(struct ir_module *m, const struct ir_layou
 const struct ir_layout *ir_layout_blocked(struct ir_module *m, const struct ir_type *t, unsigned axis, unsigned block, const uint8_t halo[][2], unsigned plane_pad);
 const struct ir_prov *ir_prov_get(struct ir_module *m, unsigned n, const char *const *names);
 const struct ir_prov *ir_prov_union(struct ir_module *m, const struct ir_prov *a, const struct ir_prov *b);
+/* The dim of a result that broadcasts a and b; may add a requirement (docs/graph-ir.md, Dims). NULL: they contradict (no diagnostic made). */
+const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b);
 bool ir_require_ge0(struct ir_module *m, const struct ir_ix *e, const char *why);         /* false (and a diagnostic) when it is known to fail */
 bool ir_require_eq(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b, const char *why);
 
