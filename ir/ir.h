@@ -150,6 +150,8 @@ const struct ir_prov *ir_prov_union(struct ir_module *m, const struct ir_prov *a
 const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b);
 bool ir_require_ge0(struct ir_module *m, const struct ir_ix *e, const char *why);         /* false (and a diagnostic) when it is known to fail */
 bool ir_require_eq(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b, const char *why);
+/* The dim that a and b broadcast to, by ONNX's rule; adds a requirement where they must be equal; bcast(a, b) where either may be 1 at run time. NULL: never. */
+const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b);
 
 /* ---- builder: nodes go before `b->at` (NULL: at the end). Types are inferred; a wrong operand is a diagnostic at b->onnx_node and NULL comes back.
  * Identical pure nodes of one graph are the same node (CSE through interning); provenance is then the union. ---- */
@@ -171,6 +173,7 @@ struct ir_value *ir_cast(struct ir_builder *b, struct ir_value *x, enum ir_elem 
 struct ir_attr ir_attr_int(const char *key, int64_t v);
 struct ir_attr ir_attr_float(const char *key, double v);
 struct ir_attr ir_attr_str(const char *key, const char *v);
+struct ir_attr ir_attr_elem(const char *key, enum ir_elem v);
 struct ir_attr ir_attr_ints(struct ir_module *m, const char *key, const int64_t *v, unsigned n);          /* copied into the module's arena */
 struct ir_attr ir_attr_ixs(struct ir_module *m, const char *key, const struct ir_ix *const *v, unsigned n);
 const struct ir_attr *ir_attr_find(const struct ir_node *n, const char *key);                              /* NULL: absent */
@@ -178,6 +181,7 @@ int64_t ir_attr_get_int(const struct ir_node *n, const char *key);              
 const char *ir_attr_get_str(const struct ir_node *n, const char *key);
 double ir_attr_get_float(const struct ir_node *n, const char *key);
 unsigned ir_attr_get_ints(const struct ir_node *n, const char *key, const int64_t **out);                  /* 0 when absent */
+enum ir_elem ir_attr_get_elem(const struct ir_node *n, const char *key);                                   /* a required attribute */
 
 /* ---- changing ---- */
 void ir_value_replace(struct ir_value *old, struct ir_value *with);   /* every use, results of graphs included; types must be equal */
@@ -185,7 +189,9 @@ void ir_node_set_in(struct ir_node *n, unsigned i, struct ir_value *v);
 void ir_node_erase(struct ir_node *n);                                /* its results have no uses */
 void ir_node_move_before(struct ir_node *n, struct ir_node *at);
 unsigned ir_graph_sweep(struct ir_graph *g);                          /* erases pure nodes without uses; returns how many */
-void ir_graph_order(struct ir_graph *g);                              /* renumbers order, in list order */
+unsigned ir_graph_cse(struct ir_graph *g);                            /* merges nodes that replacements made identical; returns how many went */
+void ir_graph_order(struct ir_graph *g);                              /* renumbers order to 0.., in list order; nodes made later get numbers between, so that
+                                                                       order always tells which of two nodes of a graph comes first */
 bool ir_value_is_result(const struct ir_value *v);
 /* Moves nodes (in list order) into the body of a new node `op` (group or composite) that takes their place; operands from outside become parameters. */
 struct ir_node *ir_outline(struct ir_graph *g, enum ir_op op, struct ir_node *const *nodes, unsigned n, const char *name);
@@ -246,4 +252,14 @@ void ir_tensor_to_bytes(const struct ir_tensor *t, void *bytes);
 bool ir_eval(struct ir_arena *a, struct ir_graph *g, struct ir_tensor *const *ins, unsigned n_in, struct ir_tensor **outs);
 /* One value from constants only (a weight and its transformations). False: it depends on a parameter, or dims are symbolic. */
 bool ir_eval_const(struct ir_arena *a, struct ir_value *v, struct ir_tensor **out);
+/* For the ops' eval functions. */
+struct ir_eval_ctx {
+  struct ir_module *m;
+  struct ir_arena *arena;                            /* where results go */
+  struct ir_ix_env env;                              /* the symbols' values */
+  struct ir_eval_values *values;                     /* eval.c's own: tensor of each value */
+};
+struct ir_tensor *ir_eval_in(struct ir_eval_ctx *c, const struct ir_node *n, unsigned i);
+struct ir_tensor *ir_eval_out(struct ir_eval_ctx *c, const struct ir_node *n, unsigned i);   /* made zeroed at the first call; NULL with a diagnostic: unbound or absurd dims */
+bool ir_eval_ix(struct ir_eval_ctx *c, const struct ir_ix *e, int64_t *out);                 /* false with a diagnostic: an unbound symbol, overflow */
 #endif
