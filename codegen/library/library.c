@@ -1,0 +1,53 @@
+/* The operator library's two entries: choosing a schedule record for a nest, and lowering a nest by its record. */
+#include <string.h>
+#include "codegen/library/skeleton.h"
+
+#define SKELETON(name) extern const struct cg_skeleton cg_skeleton_##name;
+#include "codegen/library/skeletons.def"
+#undef SKELETON
+static const struct cg_skeleton *const skeletons[] = {
+#define SKELETON(name) &cg_skeleton_##name,
+#include "codegen/library/skeletons.def"
+#undef SKELETON
+  NULL
+};
+
+static const struct cg_skeleton *find(const char *kind)
+{
+  for (unsigned i = 0; skeletons[i]; i++)
+    if (!strcmp(skeletons[i]->name, kind)) return skeletons[i];
+  return NULL;
+}
+
+struct kir_sched *cg_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, int level)
+{
+  for (unsigned i = 0; skeletons[i]; i++) {
+    if (level == 0 && strcmp(skeletons[i]->name, "naive")) continue;
+    struct kir_sched *s = skeletons[i]->schedule(a, n, t);
+    if (s) return s;
+  }
+  ir_bug(__func__, "no skeleton takes nest %s", n->name);
+}
+
+/* The name tells what the kernel is: the nest's words, and a hash of nest, record and target. */
+static const char *kern_name(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t)
+{
+  struct ir_buf b = { 0 };
+  kir_sched_print(&b, s);
+  uint64_t h = ir_hash(t->name, strlen(t->name), ir_hash(b.s, b.n, kir_nest_hash(n)));
+  ir_buf_deinit(&b);
+  return ir_arena_printf(a, "%s_%08x", n->name, (unsigned)(h ^ h >> 32));
+}
+
+struct kir_kern *cg_lower(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t, const char **why)
+{
+  const struct cg_skeleton *sk = find(s->kind);
+  if (!sk) {
+    *why = ir_arena_printf(a, "no skeleton is called %s", s->kind);
+    return NULL;
+  }
+  const char *name = kern_name(a, n, s, t);       /* before lowering: that packs constants, which is no part of the identity */
+  struct kir_kern *k = sk->lower(a, n, s, t, why);
+  if (k) k->name = name;
+  return k;
+}
