@@ -75,6 +75,8 @@ struct kir_nest_builder;
 struct kir_expr *kir_value(struct kir_nest_builder *b, const struct ir_value *v, const struct ir_ix *const *c); /* element of v at coordinates c */
 /* The same where c may lie outside of v's shape: `outside` is read there. For a stored operand that is READ with els; for others a SELECT. */
 struct kir_expr *kir_value_or(struct kir_nest_builder *b, const struct ir_value *v, const struct ir_ix *const *c, struct kir_expr *outside);
+/* A statement of its own for an inner reduction of v's op: e is its element at coordinates c of v; the read of it comes back. */
+struct kir_expr *kir_temp(struct kir_nest_builder *b, struct kir_expr *e, const struct ir_value *v, const struct ir_ix *const *c);
 struct kir_nest *kir_builder_nest(struct kir_nest_builder *b);
 const struct ir_ix *kir_dim(struct kir_nest_builder *b, const struct ir_ix *e);       /* an expression of the graph's table, in the nest's */
 const struct ir_ix *kir_axis(struct kir_nest_builder *b, const char *name, const struct ir_ix *ext /* nest's table */); /* a fresh axis symbol 0..ext-1 */
