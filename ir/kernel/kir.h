@@ -58,7 +58,9 @@ struct kir_nest {
 };
 
 struct kir_nest *kir_nest_create(struct ir_arena *a, const char *name);
+/* Names of arrays are made identifiers and unique (NAME.1, ..). kir_arg: dense, domain and shape 0..dim; the caller changes the fields for other storage. */
 struct kir_arr *kir_arg(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim, bool out);
+struct kir_arr *kir_temp(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim);
 struct kir_expr *kir_const(struct kir_nest *n, enum ir_elem e, double f, int64_t i);
 struct kir_expr *kir_ix(struct kir_nest *n, enum ir_elem e, const struct ir_ix *ix);
 struct kir_expr *kir_read(struct kir_nest *n, struct kir_arr *arr, const struct ir_ix *const *at, struct kir_expr *els);
@@ -66,6 +68,7 @@ struct kir_expr *kir_fn(struct kir_nest *n, enum ir_map f, struct kir_expr *a, s
 struct kir_expr *kir_cast(struct kir_nest *n, enum ir_elem to, struct kir_expr *a);        /* a itself if it has that type */
 struct kir_expr *kir_select(struct kir_nest *n, const struct ir_ix *cond, struct kir_expr *a, struct kir_expr *b); /* folds a constant condition */
 struct kir_expr *kir_red(struct kir_nest *n, enum kir_red op, const struct kir_axis *axes, unsigned n_axes, struct kir_expr *a);
+/* dst NULL: a new temporary over the axes. */
 struct kir_stmt *kir_stmt(struct kir_nest *n, struct kir_arr *dst, const struct kir_axis *axes, unsigned n_axes, struct kir_expr *e);
 
 /* ---- from the graph (ir/kernel/build.c): what an op's nest function uses ----
@@ -113,6 +116,7 @@ struct kir_sched *kir_sched_parse(struct ir_arena *a, struct ir_diags *d, const 
  * "i=14r2, j=2r1.16v1": element (i, j) lies in register 2*i + j/16, vector place j%16. An axis that a layout omits holds copies; the lowest owner stores. */
 struct kir_factor { uint8_t dim; char axis; int32_t ext, stride; };
 struct kir_layout { unsigned n_dims, n; const char *dim[4]; struct kir_factor f[16]; };    /* factors of one dim are adjacent */
+/* Dims are single letters; "i=1" is a dim without factors. */
 bool kir_layout_parse(const char *s, size_t n, struct kir_layout *out);
 void kir_layout_print(struct ir_buf *b, const struct kir_layout *l);
 int64_t kir_layout_count(const struct kir_layout *l, char axis);     /* number of registers (r), lanes (l), warps (w), vector width (v) */
@@ -132,12 +136,13 @@ enum kir_opcode {
 #undef KOP
   KIR_OPCODE_COUNT
 };
+enum { KIR_REPLAY = 0xffff };
 struct kir_block { struct kir_op *first, *last; };
 struct kir_inst;                        /* row of kinst.def */
 /* One struct for all ops; kop.def says which fields each uses. */
 struct kir_op {
   enum kir_opcode op;
-  unsigned sub;                         /* ew: enum ir_map; vred, reduce: enum kir_red; for: unroll factor, 0xffff = replayed completely */
+  unsigned sub;                         /* ew: enum ir_map; vred, reduce: enum kir_red; for: unroll factor, KIR_REPLAY = replayed completely */
   enum ir_elem elem; unsigned lanes;    /* type of the value; lanes 1 = scalar */
   unsigned n_src; struct kir_op **src;  /* SSA operands */
   unsigned n_ix; const struct ir_ix **ix;
@@ -162,6 +167,7 @@ struct kir_inst {
 const struct kir_inst *kir_inst_find(const char *name);                 /* kinst.def; layouts parsed once */
 unsigned kir_inst_count(void); const struct kir_inst *kir_inst_at(unsigned i);
 
+enum { KIR_MAX_VEC = 64 /* lanes of a vector */, KIR_MAX_THREADS = 1024 /* of a block */ };
 struct kir_digit { const struct ir_ix *var; const struct ir_ix *trips; };   /* grid: mixed radix of one launch index, outermost first */
 struct kir_kern {
   struct ir_arena *arena;
@@ -178,9 +184,13 @@ struct kir_kern {
   uint64_t scratch_bytes;               /* of bufs in `shared`, per block or task */
   bool flat;
   struct kir_block body;
+  uint32_t n_ops;                       /* made so far: numbers of new ones */
 };
+/* One warp of one lane. Shares the nest's table and its arguments; has the nest's facts. */
 struct kir_kern *kir_kern_create(struct kir_nest *n, const char *name);
-/* builder: appends to k->at's block */
+void kir_block(struct kir_kern *k, unsigned warps, unsigned lanes);   /* sets both and narrows the two symbols */
+struct kir_expr *kir_tile(struct ir_arena *a, struct kir_reg *reg, const struct ir_ix *const *at, unsigned n_at);
+/* builder: appends to e->at's block; copies src and ix; `stride` starts as 1, other fields as 0 */
 struct kir_emit { struct kir_kern *k; struct kir_block *at; };
 struct kir_op *kir_emit(struct kir_emit *e, enum kir_opcode op, enum ir_elem elem, unsigned lanes, struct kir_op *const *src, unsigned n_src, const struct ir_ix *const *ix, unsigned n_ix);
 struct kir_reg *kir_reg_tile(struct kir_kern *k, const char *prefix, enum ir_elem elem, unsigned n_dims, const int64_t *dim, const struct kir_layout *lay);

@@ -1,0 +1,184 @@
+/* The nest's constructors: expressions, statements, arguments. */
+#include "ir/kernel/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct kir_nest *kir_nest_create(struct ir_arena *a, const char *name)
+{
+  struct kir_nest *n = IR_NEW(a, struct kir_nest);
+  n->arena = a;
+  n->ixs = ir_ixs_create(a);
+  n->facts.arena = a;
+  n->name = ir_arena_strdup(a, name);
+  return n;
+}
+
+/* ---- names: an array's name stands in front of "[", so it must not read as a reduction ---- */
+static bool reserved(const char *s)
+{
+  for (int r = KIR_SUM; r <= KIR_OR; r++)
+    if (!strcmp(s, kir_red_name((enum kir_red)r))) return true;
+  return !strcmp(s, "if") || !strcmp(s, "inf") || !strcmp(s, "nan") || !strcmp(s, "temp");
+}
+static bool taken(struct kir_arr *const *v, uint32_t n, const char *s)
+{
+  for (uint32_t i = 0; i < n; i++)
+    if (!strcmp(v[i]->name, s)) return true;
+  return false;
+}
+const char *kir_name_clean(struct ir_arena *a, const char *s)
+{
+  char *r = ir_arena_strdup(a, s && *s ? s : "x");
+  for (char *p = r; *p; p++)
+    if (!kir_is_name(*p, p == r)) *p = '_';
+  return reserved(r) ? ir_arena_printf(a, "%s_", r) : r;
+}
+const char *kir_arr_name(struct ir_arena *a, const char *s, struct kir_arr *const *v1, uint32_t n1, struct kir_arr *const *v2, uint32_t n2)
+{
+  const char *base = kir_name_clean(a, s), *r = base;
+  for (unsigned k = 1; taken(v1, n1, r) || taken(v2, n2, r); k++) r = ir_arena_printf(a, "%s.%u", base, k);
+  return r;
+}
+
+struct kir_arr *kir_arg(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim, bool out)
+{
+  IR_ASSERT(rank <= IR_MAX_RANK);
+  struct kir_arr *r = IR_NEW(n->arena, struct kir_arr);
+  r->name = kir_arr_name(n->arena, name, n->args.v, n->args.n, n->temps.v, n->temps.n);
+  r->elem = e;
+  r->rank = rank;
+  for (unsigned d = 0; d < rank; d++) {
+    r->lo[d] = ir_ix_int(n->ixs, 0);
+    r->hi[d] = r->shape[d] = dim[d];
+  }
+  r->arg = true;
+  r->out = out;
+  r->index = n->args.n;
+  ir_push(n->arena, &n->args, r);
+  return r;
+}
+struct kir_arr *kir_temp(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim)
+{
+  IR_ASSERT(rank <= IR_MAX_RANK);
+  struct kir_arr *r = IR_NEW(n->arena, struct kir_arr);
+  r->name = kir_arr_name(n->arena, name, n->args.v, n->args.n, n->temps.v, n->temps.n);
+  r->elem = e;
+  r->rank = rank;
+  for (unsigned d = 0; d < rank; d++) {
+    r->lo[d] = ir_ix_int(n->ixs, 0);
+    r->hi[d] = r->shape[d] = dim[d];
+  }
+  r->index = n->temps.n;
+  ir_push(n->arena, &n->temps, r);
+  return r;
+}
+
+/* ---- expressions ---- */
+static struct kir_expr *make(struct kir_nest *n, enum kir_ekind k, enum ir_elem e)
+{
+  struct kir_expr *x = IR_NEW(n->arena, struct kir_expr);
+  x->kind = k;
+  x->elem = e;
+  return x;
+}
+struct kir_expr *kir_const(struct kir_nest *n, enum ir_elem e, double f, int64_t i)
+{
+  struct kir_expr *x = make(n, KIR_E_CONST, e);
+  if (ir_elem_class(e) == 'F') x->f = ir_round_to(e, f);
+  else x->i = ir_wrap_to(e, i);
+  return x;
+}
+struct kir_expr *kir_ix(struct kir_nest *n, enum ir_elem e, const struct ir_ix *ix)
+{
+  int64_t k;
+  if (ir_ix_const(ix, &k)) return kir_const(n, e, (double)k, k);
+  struct kir_expr *x = make(n, KIR_E_IX, e);
+  x->ix = ix;
+  return x;
+}
+struct kir_expr *kir_read(struct kir_nest *n, struct kir_arr *arr, const struct ir_ix *const *at, struct kir_expr *els)
+{
+  struct kir_expr *x = make(n, KIR_E_READ, arr->elem);
+  IR_ASSERT(!els || (els->kind == KIR_E_CONST && els->elem == arr->elem));
+  x->arr = arr;
+  x->n_at = arr->rank;
+  x->at = ir_arena_copy(n->arena, at, sizeof *at * arr->rank);
+  x->els = els;
+  return x;
+}
+struct kir_expr *kir_tile(struct ir_arena *a, struct kir_reg *reg, const struct ir_ix *const *at, unsigned n_at)
+{
+  struct kir_expr *x = IR_NEW(a, struct kir_expr);
+  x->kind = KIR_E_TILE;
+  x->elem = reg->elem;
+  x->reg = reg;
+  x->n_at = n_at;
+  x->at = ir_arena_copy(a, at, sizeof *at * n_at);
+  return x;
+}
+struct kir_expr *kir_fn(struct kir_nest *n, enum ir_map f, struct kir_expr *a, struct kir_expr *b, struct kir_expr *c)
+{
+  char kind = kir_map_kind(f);
+  struct kir_expr *x = make(n, KIR_E_FN, kind == 'P' ? IR_bool : kind == 'X' ? b->elem : a->elem);
+  x->sub = f;
+  x->n = kir_map_arity(f);
+  x->a[0] = a;
+  x->a[1] = x->n > 1 ? b : NULL;
+  x->a[2] = x->n > 2 ? c : NULL;
+  return x;
+}
+struct kir_expr *kir_cast(struct kir_nest *n, enum ir_elem to, struct kir_expr *a)
+{
+  if (a->elem == to) return a;
+  struct kir_expr *x = make(n, KIR_E_CAST, to);
+  x->n = 1;
+  x->a[0] = a;
+  return x;
+}
+struct kir_expr *kir_select(struct kir_nest *n, const struct ir_ix *cond, struct kir_expr *a, struct kir_expr *b)
+{
+  int64_t k;
+  if (ir_ix_const(cond, &k)) return k ? a : b;
+  struct kir_expr *x = make(n, KIR_E_SELECT, a->elem);
+  x->ix = cond;
+  x->n = 2;
+  x->a[0] = a;
+  x->a[1] = b;
+  return x;
+}
+struct kir_expr *kir_red(struct kir_nest *n, enum kir_red op, const struct kir_axis *axes, unsigned n_axes, struct kir_expr *a)
+{
+  struct kir_expr *x = make(n, KIR_E_RED, a->elem);
+  x->sub = op;
+  x->n = 1;
+  x->a[0] = a;
+  x->axes = ir_arena_copy(n->arena, axes, sizeof *axes * n_axes);
+  x->n_axes = n_axes;
+  return x;
+}
+struct kir_stmt *kir_stmt(struct kir_nest *n, struct kir_arr *dst, const struct kir_axis *axes, unsigned n_axes, struct kir_expr *e)
+{
+  if (!dst) {
+    const struct ir_ix *dim[IR_MAX_RANK];
+    IR_ASSERT(n_axes <= IR_MAX_RANK);
+    for (unsigned d = 0; d < n_axes; d++) dim[d] = axes[d].ext;
+    dst = kir_temp(n, "t", e->elem, n_axes, dim);
+  }
+  struct kir_stmt *s = IR_NEW(n->arena, struct kir_stmt);
+  s->dst = dst;
+  s->axes = ir_arena_copy(n->arena, axes, sizeof *axes * n_axes);
+  s->n_axes = n_axes;
+  s->e = e;
+  ir_push(n->arena, &n->stmts, s);
+  return s;
+}
+
+/* The text with arguments and temporaries numbered: names do not count. */
+uint64_t kir_nest_hash(const struct kir_nest *n)
+{
+  struct ir_buf b = { 0 };
+  kir_nest_text(&b, n, true);
+  uint64_t h = ir_hash(b.s, b.n, 0);
+  ir_buf_deinit(&b);
+  return h;
+}
