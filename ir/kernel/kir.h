@@ -60,7 +60,7 @@ struct kir_nest {
 struct kir_nest *kir_nest_create(struct ir_arena *a, const char *name);
 /* Names of arrays are made identifiers and unique (NAME.1, ..). kir_arg: dense, domain and shape 0..dim; the caller changes the fields for other storage. */
 struct kir_arr *kir_arg(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim, bool out);
-struct kir_arr *kir_temp(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim);
+struct kir_arr *kir_nest_temp(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim);
 struct kir_expr *kir_const(struct kir_nest *n, enum ir_elem e, double f, int64_t i);
 struct kir_expr *kir_ix(struct kir_nest *n, enum ir_elem e, const struct ir_ix *ix);
 struct kir_expr *kir_read(struct kir_nest *n, struct kir_arr *arr, const struct ir_ix *const *at, struct kir_expr *els);

@@ -57,7 +57,7 @@ struct kir_arr *kir_arg(struct kir_nest *n, const char *name, enum ir_elem e, un
   ir_push(n->arena, &n->args, r);
   return r;
 }
-struct kir_arr *kir_temp(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim)
+struct kir_arr *kir_nest_temp(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim)
 {
   IR_ASSERT(rank <= IR_MAX_RANK);
   struct kir_arr *r = IR_NEW(n->arena, struct kir_arr);
@@ -162,7 +162,7 @@ struct kir_stmt *kir_stmt(struct kir_nest *n, struct kir_arr *dst, const struct 
     const struct ir_ix *dim[IR_MAX_RANK];
     IR_ASSERT(n_axes <= IR_MAX_RANK);
     for (unsigned d = 0; d < n_axes; d++) dim[d] = axes[d].ext;
-    dst = kir_temp(n, "t", e->elem, n_axes, dim);
+    dst = kir_nest_temp(n, "t", e->elem, n_axes, dim);
   }
   struct kir_stmt *s = IR_NEW(n->arena, struct kir_stmt);
   s->dst = dst;

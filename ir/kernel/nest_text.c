@@ -2,13 +2,17 @@
 #include "ir/kernel/internal.h"
 #include <string.h>
 
-struct printer { struct ir_buf *b; bool numbered; char tmp[32]; };
+struct printer { struct ir_buf *b; const struct kir_nest *n; bool numbered; char tmp[32]; };
 
 static const char *array_name(const struct kir_arr *a, void *arg)
 {
   struct printer *p = arg;
   if (!p->numbered) return a->name;
-  snprintf(p->tmp, sizeof p->tmp, "%c%u", a->arg ? 'a' : 't', a->index);
+  uint32_t i = 0;
+  const uint32_t n = a->arg ? p->n->args.n : p->n->temps.n;
+  struct kir_arr *const *v = a->arg ? p->n->args.v : p->n->temps.v;
+  while (i < n && v[i] != a) i++;
+  snprintf(p->tmp, sizeof p->tmp, "%c%u", a->arg ? 'a' : 't', i);
   return p->tmp;
 }
 /* A temporary that its statement declares: of the expression's type, over the statement's axes. */
@@ -63,7 +67,7 @@ static void use(struct kir_used *u, const struct kir_nest *n)
 }
 void kir_nest_text(struct ir_buf *b, const struct kir_nest *n, bool numbered)
 {
-  struct printer p = { b, numbered, "" };
+  struct printer p = { b, n, numbered, "" };
   struct kir_used u;
   ir_buf_printf(b, "nest @%s(", numbered ? "" : n->name);
   for (uint32_t i = 0; i < n->args.n; i++) {
