@@ -89,6 +89,7 @@ struct ir_value {
   const char *name;                                  /* ONNX name, or NULL */
   uint32_t id;                                       /* number of its text form; set by ir_renumber */
   IR_VEC(struct ir_node *) uses;                     /* one entry per operand slot, so a node may stand there twice; unordered */
+  bool weight;                                       /* known at compile time: a const, or computed from such only; set by pass fold, kept by the builder not at all */
   void *scratch;                                     /* a pass's own; meaningless after it */
 };
 
@@ -146,8 +147,6 @@ const struct ir_layout *ir_layout_get(struct ir_module *m, const struct ir_layou
 const struct ir_layout *ir_layout_blocked(struct ir_module *m, const struct ir_type *t, unsigned axis, unsigned block, const uint8_t halo[][2], unsigned plane_pad);
 const struct ir_prov *ir_prov_get(struct ir_module *m, unsigned n, const char *const *names);
 const struct ir_prov *ir_prov_union(struct ir_module *m, const struct ir_prov *a, const struct ir_prov *b);
-/* The dim of a result that broadcasts a and b; may add a requirement (docs/graph-ir.md, Dims). NULL: they contradict (no diagnostic made). */
-const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b);
 bool ir_require_ge0(struct ir_module *m, const struct ir_ix *e, const char *why);         /* false (and a diagnostic) when it is known to fail */
 bool ir_require_eq(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b, const char *why);
 /* The dim that a and b broadcast to, by ONNX's rule; adds a requirement where they must be equal; bcast(a, b) where either may be 1 at run time. NULL: never. */

@@ -83,7 +83,7 @@ static struct kir_arr *make_arg(struct kir_nest_builder *b, const struct ir_valu
   for (unsigned d = 0; d < t->rank; d++) dim[d] = kir_dim(b, t->dim[d]);
   struct kir_arr *a = kir_arg(b->nest, name, t->elem, t->rank, dim, out);
   a->value = inner;
-  a->space = outer->def && outer->def->op == IR_OP_const ? KIR_CONST : KIR_GLOBAL;
+  a->space = outer->weight || (outer->def && outer->def->op == IR_OP_const) ? KIR_CONST : KIR_GLOBAL;
   if (!l) return a;
   bool halo = false;
   for (unsigned d = 0; d < t->rank; d++) {
