@@ -1,0 +1,69 @@
+/* Element types: names, and one element at its little-endian bytes. Exact for every type; halves are widened and narrowed by hand. */
+#include "ir/internal.h"
+#include <math.h>
+#include <string.h>
+
+static const struct { const char *name; unsigned bits; char class; } elems[] = {
+#define ELEM(name, bits, class) { #name, bits, #class[0] },
+#include "runtime/core/elem.def"
+#undef ELEM
+};
+const char *ir_elem_name(enum ir_elem e) { return elems[e].name; }
+unsigned ir_elem_bits(enum ir_elem e) { return elems[e].bits; }
+char ir_elem_class(enum ir_elem e) { return elems[e].class; }
+bool ir_elem_parse(const char *s, size_t n, enum ir_elem *out)
+{
+  for (unsigned i = 0; i < IR_ELEM_COUNT; i++)
+    if (strlen(elems[i].name) == n && !memcmp(elems[i].name, s, n)) { *out = (enum ir_elem)i; return true; }
+  return false;
+}
+
+/* IEEE binary16 and bfloat16 are both 1 sign bit, `eb` exponent bits, `mb` fraction bits. */
+static double widen(uint16_t h, int eb, int mb)
+{
+  int bias = (1 << (eb - 1)) - 1, e = h >> mb & ((1 << eb) - 1), f = h & ((1 << mb) - 1);
+  double x = e == (1 << eb) - 1 ? (f ? NAN : INFINITY) : e ? ldexp((1 << mb) + f, e - bias - mb) : ldexp(f, 1 - bias - mb);
+  return h >> 15 ? -x : x;
+}
+/* x is representable, or an infinity or NaN: ir_round_to came first. */
+static uint16_t narrow(double x, int eb, int mb)
+{
+  int bias = (1 << (eb - 1)) - 1, e;
+  uint16_t sign = signbit(x) ? 0x8000 : 0, top = (uint16_t)(((1 << eb) - 1) << mb);
+  if (isnan(x)) return sign | top | (uint16_t)(1 << (mb - 1));
+  if (isinf(x)) return sign | top;
+  if (x == 0) return sign;
+  double f = frexp(fabs(x), &e);                     /* f in [0.5, 1) */
+  if (e - 1 < 1 - bias) return sign | (uint16_t)ldexp(fabs(x), bias - 1 + mb);
+  return sign | (uint16_t)((e - 1 + bias) << mb) | (uint16_t)(ldexp(f, mb + 1) - (1 << mb));
+}
+void ir_elem_load(enum ir_elem e, const void *p, double *f, int64_t *i)
+{
+  *f = 0;
+  *i = 0;
+  switch (e) {
+#define INT(name, T) case IR_##name: { T x; memcpy(&x, p, sizeof x); *i = (int64_t)x; *f = (double)x; break; }
+  INT(i8, int8_t) INT(i16, int16_t) INT(i32, int32_t) INT(i64, int64_t) INT(u8, uint8_t) INT(u16, uint16_t) INT(u32, uint32_t) INT(u64, uint64_t)
+#undef INT
+  case IR_bool: *i = *(const unsigned char *)p != 0; *f = (double)*i; break;
+  case IR_f16: case IR_bf16: { uint16_t h; memcpy(&h, p, 2); *f = e == IR_f16 ? widen(h, 5, 10) : widen(h, 8, 7); break; }
+  case IR_f32: { float x; memcpy(&x, p, 4); *f = (double)x; break; }
+  case IR_f64: memcpy(f, p, 8); break;
+  case IR_ELEM_COUNT: ir_bug("ir_elem_load", "no element type");
+  }
+}
+void ir_elem_store(enum ir_elem e, void *p, double f, int64_t i)
+{
+  switch (e) {
+  case IR_bool: *(unsigned char *)p = i != 0; break;
+  case IR_i8: case IR_u8: memcpy(p, &(uint8_t){ (uint8_t)i }, 1); break;
+  case IR_i16: case IR_u16: memcpy(p, &(uint16_t){ (uint16_t)i }, 2); break;
+  case IR_i32: case IR_u32: memcpy(p, &(uint32_t){ (uint32_t)i }, 4); break;
+  case IR_i64: case IR_u64: memcpy(p, &i, 8); break;
+  case IR_f16: memcpy(p, &(uint16_t){ narrow(ir_round_to(e, f), 5, 10) }, 2); break;
+  case IR_bf16: memcpy(p, &(uint16_t){ narrow(ir_round_to(e, f), 8, 7) }, 2); break;
+  case IR_f32: memcpy(p, &(float){ (float)f }, 4); break;
+  case IR_f64: memcpy(p, &f, 8); break;
+  case IR_ELEM_COUNT: ir_bug("ir_elem_store", "no element type");
+  }
+}
