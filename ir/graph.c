@@ -438,6 +438,16 @@ struct ir_node *ir_outline(struct ir_graph *g, enum ir_op op, struct ir_node *co
   ir_arena_destroy(o.in.arena);
   return owner;
 }
+struct ir_node *ir_node_clone(struct ir_node *n, struct ir_node *at)
+{
+  IR_ASSERT(!n->n_body);
+  struct ir_node *c = ir_node_make(n->graph, at, n);
+  for (unsigned i = 0; i < n->n_out; i++) {
+    c->out[i]->layout = n->out[i]->layout;
+    c->out[i]->weight = n->out[i]->weight;
+  }
+  return c;
+}
 void ir_inline(struct ir_node *n)
 {
   IR_ASSERT(n->n_body == 1);

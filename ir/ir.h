@@ -192,6 +192,7 @@ unsigned ir_graph_cse(struct ir_graph *g);                            /* merges 
 void ir_graph_order(struct ir_graph *g);                              /* renumbers order to 0.., in list order; nodes made later get numbers between, so that
                                                                        order always tells which of two nodes of a graph comes first */
 bool ir_value_is_result(const struct ir_value *v);
+struct ir_node *ir_node_clone(struct ir_node *n, struct ir_node *at); /* a second one on purpose, before at (NULL: at the end); layouts and marks are kept */
 /* Moves nodes (in list order) into the body of a new node `op` (group or composite) that takes their place; operands from outside become parameters. */
 struct ir_node *ir_outline(struct ir_graph *g, enum ir_op op, struct ir_node *const *nodes, unsigned n, const char *name);
 void ir_inline(struct ir_node *n);                                    /* a composite or group: its body in its place */
