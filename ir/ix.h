@@ -25,7 +25,8 @@ struct ir_sym {
   int64_t lo, hi;                  /* lo <= value <= hi */
   int64_t by;                      /* known divisor of the value, >= 1 */
   uint32_t id;                     /* creation number */
-  const struct ir_ix *def;         /* an opaque or derived symbol: what it stands for, else NULL */
+  const struct ir_ix *def;         /* an opaque symbol: what it stands for (not listed by ir_ixs_sym, prints as opaque(..)), else NULL */
+  const struct ir_sym *whole;      /* a hidden base: the visible symbol, which is whole->by times this one; else NULL */
 };
 
 struct ir_ixs *ir_ixs_create(struct ir_arena *a);

@@ -1,0 +1,326 @@
+/* Text of index expressions.
+ *   sum := ["-"] product {("+" | "-") product}      product := unary {("*" | "/" | "%") unary}      unary := "-" unary | primary
+ *   primary := number | name | "(" sum ")" | "[" sum rel sum "]" | ("min" | "max" | "bcast") "(" sum {"," sum} ")" | "opaque" "(" sum ")" | "i" number "[" sum {"," sum} "]"
+ *   rel := ">=" | "<=" | ">" | "<" | "=="
+ * A name that is not of letters, digits, "_" and inner "." stands in backquotes, with \xHH for what does not print. / is floor division. */
+#include "ir/ix_internal.h"
+#include <ctype.h>
+#include <stdlib.h>
+
+/* ---- print ---- */
+static void put(struct ir_buf *b, const char *s) { ir_buf_add(b, s, strlen(s)); }
+static bool name_char(int c) { return c == '_' || (c < 128 && isalnum(c)); }
+static size_t plain_name(const char *s, const char *end)      /* length of the identifier at s, 0: none */
+{
+  const char *p = s;
+  if (p == end || !(*p == '_' || ((unsigned char)*p < 128 && isalpha((unsigned char)*p)))) return 0;
+  while (p < end && (name_char((unsigned char)*p) || (*p == '.' && p + 1 < end && name_char((unsigned char)p[1])))) p++;
+  return (size_t)(p - s);
+}
+static void put_name(struct ir_buf *b, const char *s)
+{
+  size_t n = strlen(s);
+  if (n && plain_name(s, s + n) == n) { ir_buf_add(b, s, n); return; }
+  put(b, "`");
+  for (; *s; s++)
+    if ((unsigned char)*s < 32 || *s == 127 || *s == '`' || *s == '\\') ir_buf_printf(b, "\\x%02x", (unsigned char)*s);
+    else ir_buf_add(b, s, 1);
+  put(b, "`");
+}
+static void put_sum(struct ir_buf *b, struct ir_ixs *t, const struct term *v, uint32_t n);
+static void put_ix(struct ir_buf *b, const struct ir_ix *e) { put_sum(b, e->t, e->v, e->n); }
+static bool single_atom(const struct ir_ix *e) { return e->n == 1 && e->v[0].k == 1 && e->v[0].m->n == 1 && e->v[0].m->a[0]->kind != IR_ATOM_DIV; }
+static void put_operand(struct ir_buf *b, const struct ir_ix *e)      /* right of / or %, or left of % */
+{
+  bool bare = single_atom(e) || ir_ix_as_sym(e) || !e->n || (e->n == 1 && !e->v[0].m->n && e->v[0].k >= 0);
+  if (!bare) put(b, "(");
+  put_ix(b, e);
+  if (!bare) put(b, ")");
+}
+static void put_list(struct ir_buf *b, const char *open, const struct ir_ix *const *v, unsigned n, const char *close)
+{
+  put(b, open);
+  for (unsigned i = 0; i < n; i++) { if (i) put(b, ", "); put_ix(b, v[i]); }
+  put(b, close);
+}
+static void put_test(struct ir_buf *b, const struct ir_ix *e, const char *less, const char *more)      /* positive terms against negative ones */
+{
+  struct poly pos = { .n = 0 }, neg = { .n = 0 };
+  for (uint32_t i = 0; i < e->n; i++)
+    if (e->v[i].k > 0 || e->v[i].k == INT64_MIN) pos.v[pos.n++] = e->v[i];
+    else neg.v[neg.n++] = (struct term){ -e->v[i].k, e->v[i].m };
+  bool flip = neg.n && neg.v[0].m->n;               /* "c3 <= c2" rather than "c2 >= c3"; constants stay right */
+  put(b, "[");
+  put_sum(b, e->t, flip ? neg.v : pos.v, flip ? neg.n : pos.n);
+  put(b, flip ? less : more);
+  put_sum(b, e->t, flip ? pos.v : neg.v, flip ? pos.n : neg.n);
+  put(b, "]");
+}
+static void put_atom(struct ir_buf *b, const struct ir_atom *a, bool whole, bool alone)
+{
+  const struct ir_ix *ab[2] = { a->a, a->b };
+  char open[32];
+  switch (a->kind) {
+  case IR_ATOM_SYM:
+    if (a->sym->def) put_list(b, "opaque(", &a->sym->def, 1, ")");
+    else if (whole) put_name(b, a->sym->whole->name);
+    else if (a->sym->whole) { put(b, alone ? "" : "("); put_name(b, a->sym->whole->name); ir_buf_printf(b, "/%lld%s", (long long)a->sym->whole->by, alone ? "" : ")"); }
+    else put_name(b, a->sym->name);
+    break;
+  case IR_ATOM_DIV: {
+    if (!alone) put(b, "(");
+    bool paren = a->a->n > 1;
+    if (paren) put(b, "(");
+    put_ix(b, a->a);
+    put(b, paren ? ")/" : "/");
+    put_operand(b, a->b);
+    if (!alone) put(b, ")");
+    break;
+  }
+  case IR_ATOM_MIN: put_list(b, "min(", ab, 2, ")"); break;
+  case IR_ATOM_MAX: put_list(b, "max(", ab, 2, ")"); break;
+  case IR_ATOM_BCAST: put_list(b, "bcast(", ab, 2, ")"); break;
+  case IR_ATOM_GE0: put_test(b, a->a, " <= ", " >= "); break;
+  case IR_ATOM_EQ0: put_test(b, a->a, " == ", " == "); break;
+  case IR_ATOM_LOAD:
+    snprintf(open, sizeof open, "i%u[", a->array);
+    put_list(b, open, a->at, a->n, "]");
+    break;
+  }
+}
+struct item { int64_t k; const struct ix_mono *m; const struct ir_ix *e, *mod; };      /* k * m [* (e % mod)] */
+static void put_item(struct ir_buf *b, struct item x, bool first)
+{
+  bool whole[MAX_DEGREE];
+  bool neg = x.k < 0 && x.k != INT64_MIN;
+  int64_t k = neg ? -x.k : x.k;
+  for (uint32_t i = 0; i < x.m->n; i++) {           /* 8*base prints as N */
+    const struct ir_sym *w = x.m->a[i]->kind == IR_ATOM_SYM ? x.m->a[i]->sym->whole : NULL;
+    whole[i] = w && k % w->by == 0;
+    if (whole[i]) k /= w->by;
+  }
+  put(b, first ? (neg ? "-" : "") : neg ? " - " : " + ");
+  unsigned factors = x.m->n + (x.mod != NULL);
+  bool show_k = k != 1 || !factors, alone = !show_k && factors == 1 && !(first && neg);
+  const char *times = "";
+  if (show_k) { ir_buf_printf(b, "%lld", (long long)k); times = "*"; }
+  for (uint32_t i = 0; i < x.m->n; i++) { put(b, times); put_atom(b, x.m->a[i], whole[i], alone); times = "*"; }
+  if (!x.mod) return;
+  put(b, times);
+  if (!alone) put(b, "(");
+  put_operand(b, x.e);
+  put(b, " % ");
+  put_operand(b, x.mod);
+  if (!alone) put(b, ")");
+}
+static void put_sum(struct ir_buf *b, struct ir_ixs *t, const struct term *v, uint32_t n)
+{
+  struct item it[2 * IR_IX_MAX_TERMS];
+  unsigned ni = 0;
+  struct poly p, rest;
+  struct modpart mp, mods[IR_IX_MAX_TERMS];
+  unsigned nm = 0;
+  poly_set(&p, v, n);
+  while (nm < IR_IX_MAX_TERMS && poly_find_mod(t, p.v, p.n, &mp, &rest)) { mods[nm++] = mp; poly_set(&p, rest.v, rest.n); }
+  uint32_t plain = p.n;
+  if (plain && !p.v[plain - 1].m->n) plain--;       /* the constant comes last */
+  for (uint32_t i = 0; i < plain; i++) it[ni++] = (struct item){ p.v[i].k, p.v[i].m, NULL, NULL };
+  for (unsigned i = 0; i < nm; i++) it[ni++] = (struct item){ mods[i].k, mods[i].m, mods[i].e, mods[i].mod };
+  if (plain < p.n) it[ni++] = (struct item){ p.v[plain].k, p.v[plain].m, NULL, NULL };
+  if (!ni) put(b, "0");
+  unsigned first = 0;
+  while (first < ni && it[first].k < 0) first++;     /* a positive one leads, if there is any */
+  if (first == ni) first = 0;
+  for (unsigned i = 0; i < ni; i++) put_item(b, i == 0 ? it[first] : it[i <= first ? i - 1 : i], i == 0);
+}
+void ir_ix_print(struct ir_buf *b, const struct ir_ix *e) { put_ix(b, e); }
+const char *ir_ix_str(struct ir_arena *a, const struct ir_ix *e)
+{
+  struct ir_buf b = { 0 };
+  put_ix(&b, e);
+  const char *s = ir_arena_strndup(a, b.s, b.n);
+  ir_buf_deinit(&b);
+  return s;
+}
+
+/* ---- parse: recursive descent, at most 64 deep ---- */
+enum { MAX_NEST = 64, MAX_ARGS = 16 };
+struct parser {
+  struct ir_ixs *t;
+  const char *s, *end;
+  const struct ir_ix *(*unknown)(void *arg, struct ir_ixs *t, const char *name);
+  void *arg;
+  int depth;
+};
+static const struct ir_ix *sum(struct parser *p);
+static void skip(struct parser *p, bool lines)
+{
+  while (p->s < p->end && (*p->s == ' ' || *p->s == '\t' || (lines && (*p->s == '\n' || *p->s == '\r')))) p->s++;
+}
+static bool eat(struct parser *p, const char *w)
+{
+  size_t n = strlen(w);
+  skip(p, true);
+  if ((size_t)(p->end - p->s) < n || memcmp(p->s, w, n)) return false;
+  p->s += n;
+  return true;
+}
+static const struct ir_ix *number(struct parser *p, bool neg)
+{
+  const char *start = p->s;
+  int64_t v = 0;
+  for (; p->s < p->end && isdigit((unsigned char)*p->s); p->s++)
+    if (!ir_mul64(v, 10, &v) || !(neg ? ir_add64(v, -(*p->s - '0'), &v) : ir_add64(v, *p->s - '0', &v))) { p->s = start; return NULL; }
+  return ir_ix_int(p->t, v);
+}
+static const struct ir_ix *named(struct parser *p, const char *name, const char *start)
+{
+  const struct ir_ix *e = ir_ix_find(p->t, name);
+  if (!e && p->unknown) e = p->unknown(p->arg, p->t, name);
+  if (!e && name[0] == 'c' && isdigit((unsigned char)name[1]) && (!name[2] || (name[1] == '1' && name[2] >= '0' && name[2] <= '5' && !name[3])))
+    e = ir_ix_coord(p->t, (unsigned)strtoul(name + 1, NULL, 10));
+  if (!e) p->s = start;
+  return e;
+}
+static const struct ir_ix *quoted(struct parser *p)
+{
+  const char *start = p->s++;
+  char name[512];
+  size_t n = 0;
+  for (; p->s < p->end && *p->s != '`' && *p->s != '\n'; p->s++) {
+    unsigned c = (unsigned char)*p->s;
+    if (c == '\\') {
+      if (p->end - p->s < 4 || p->s[1] != 'x' || !isxdigit((unsigned char)p->s[2]) || !isxdigit((unsigned char)p->s[3])) break;
+      char hex[3] = { p->s[2], p->s[3], 0 };
+      c = (unsigned)strtoul(hex, NULL, 16);
+      p->s += 3;
+    }
+    if (!c || n + 1 == sizeof name) break;
+    name[n++] = (char)c;
+  }
+  if (p->s == p->end || *p->s != '`' || !n) { p->s = start; return NULL; }
+  p->s++;
+  name[n] = 0;
+  return named(p, name, start);
+}
+static unsigned arguments(struct parser *p, const struct ir_ix **v, const char *close)
+{
+  unsigned n = 0;
+  do {
+    if (n == MAX_ARGS || !(v[n++] = sum(p))) return 0;
+  } while (eat(p, ","));
+  return eat(p, close) ? n : 0;
+}
+static const struct ir_ix *call(struct parser *p, const char *name, size_t len)
+{
+  static const struct { const char *name; const struct ir_ix *(*fn)(const struct ir_ix *, const struct ir_ix *); } fns[] = {
+    { "min", ir_ix_min }, { "max", ir_ix_max }, { "bcast", ir_ix_bcast }, { "opaque", NULL }
+  };
+  for (unsigned i = 0; i < sizeof fns / sizeof *fns; i++) {
+    if (strlen(fns[i].name) != len || memcmp(name, fns[i].name, len)) continue;
+    const struct ir_ix *v[MAX_ARGS];
+    p->s++;
+    unsigned n = arguments(p, v, ")");
+    if (!fns[i].fn) return n == 1 ? ix_opaque(v[0]) : NULL;
+    if (n < 2) return NULL;
+    const struct ir_ix *e = v[n - 1];
+    while (--n) e = fns[i].fn(v[n - 1], e);
+    return e;
+  }
+  return NULL;
+}
+static const struct ir_ix *test(struct parser *p)
+{
+  const struct ir_ix *a = sum(p), *b;
+  if (!a) return NULL;
+  int rel = eat(p, ">=") ? 0 : eat(p, "<=") ? 1 : eat(p, "==") ? 2 : eat(p, ">") ? 3 : eat(p, "<") ? 4 : -1;
+  if (rel < 0 || !(b = sum(p)) || !eat(p, "]")) return NULL;
+  return rel == 0 ? ir_ix_le(b, a) : rel == 1 ? ir_ix_le(a, b) : rel == 2 ? ir_ix_eq0(ir_ix_sub(a, b)) : rel == 3 ? ir_ix_lt(b, a) : ir_ix_lt(a, b);
+}
+static const struct ir_ix *word(struct parser *p)
+{
+  const char *start = p->s;
+  size_t n = plain_name(p->s, p->end);
+  if (!n || n > 500) return NULL;
+  p->s += n;
+  if (p->s < p->end && *p->s == '(') {
+    const struct ir_ix *e = call(p, start, n);
+    if (e || p->s != start + n) return e;
+  }
+  if (p->s < p->end && *p->s == '[' && n > 1 && n < 8 && *start == 'i') {
+    size_t d = 1;
+    while (d < n && isdigit((unsigned char)start[d])) d++;
+    if (d == n) {
+      const struct ir_ix *v[MAX_ARGS];
+      p->s++;
+      unsigned k = arguments(p, v, "]");
+      return k ? ir_ix_load(p->t, (unsigned)strtoul(start + 1, NULL, 10), v, k, -IR_IX_INF, IR_IX_INF) : NULL;
+    }
+  }
+  char name[512];
+  memcpy(name, start, n);
+  name[n] = 0;
+  return named(p, name, start);
+}
+static const struct ir_ix *primary(struct parser *p)
+{
+  skip(p, false);
+  if (p->s == p->end) return NULL;
+  if (isdigit((unsigned char)*p->s)) return number(p, false);
+  if (*p->s == '`') return quoted(p);
+  if (*p->s != '(' && *p->s != '[') return word(p);
+  bool paren = *p->s++ == '(';
+  const struct ir_ix *e = paren ? sum(p) : test(p);
+  return e && (!paren || eat(p, ")")) ? e : NULL;
+}
+static const struct ir_ix *unary(struct parser *p)
+{
+  bool neg = false;
+  skip(p, false);
+  while (p->s < p->end && *p->s == '-') {
+    neg = !neg;
+    p->s++;
+    skip(p, false);
+  }
+  if (neg && p->s < p->end && isdigit((unsigned char)*p->s)) return number(p, true);
+  const struct ir_ix *e = primary(p);
+  return e && neg ? ir_ix_neg(e) : e;
+}
+static int operator_ahead(struct parser *p, const char *set)      /* on this line; else the expression has ended before the space */
+{
+  const char *s = p->s;
+  while (s < p->end && (*s == ' ' || *s == '\t')) s++;
+  if (s == p->end || !strchr(set, *s) || !*s) return 0;
+  if (*s == '-' && s + 1 < p->end && s[1] == '>') return 0;      /* an arrow of the text around */
+  p->s = s + 1;
+  return *s;
+}
+static const struct ir_ix *product(struct parser *p)
+{
+  const struct ir_ix *e = unary(p), *x;
+  for (int op; e && (op = operator_ahead(p, "*/%"));) {
+    if (!(x = unary(p))) return NULL;
+    if (op != '*' && x->hi < 1) return NULL;         /* divisors are positive */
+    e = op == '*' ? ir_ix_mul(e, x) : op == '/' ? ir_ix_div(e, x) : ir_ix_mod(e, x);
+  }
+  return e;
+}
+static const struct ir_ix *sum(struct parser *p)
+{
+  if (++p->depth > MAX_NEST) return NULL;
+  skip(p, true);
+  const struct ir_ix *e = product(p), *x;
+  for (int op; e && (op = operator_ahead(p, "+-"));) {
+    if (!(x = product(p))) return NULL;
+    e = op == '+' ? ir_ix_add(e, x) : ir_ix_sub(e, x);
+  }
+  p->depth--;
+  return e;
+}
+const struct ir_ix *ir_ix_parse(struct ir_ixs *t, const char **s, const char *end, const struct ir_ix *(*unknown)(void *arg, struct ir_ixs *t, const char *name), void *arg)
+{
+  struct parser p = { t, *s, end, unknown, arg, 0 };
+  const struct ir_ix *e = sum(&p);
+  *s = p.s;
+  return e;
+}
