@@ -244,7 +244,7 @@ struct kir_op *cg_flat_neutral(struct cg_flat *f, enum kir_red r, enum ir_elem e
 }
 
 /* ---- memory ---- */
-static const struct ir_ix *offset(struct cg_flat *f, const struct kir_arr *a, const struct ir_ix *const *c)
+const struct ir_ix *cg_flat_offset(struct cg_flat *f, const struct kir_arr *a, const struct ir_ix *const *c)
 {
   const struct ir_ix *from[IR_MAX_RANK], *r = ir_ix_int(f->k->ixs, 0);
   if (a->at) {
@@ -345,7 +345,7 @@ struct kir_op *cg_flat_read(struct cg_flat *f, struct kir_arr *arr, const struct
   if (x.n > 1 || x.upto || x.lanewise || x.never)
     for (uint32_t i = 0; i < f->conds.n; i++) guard(f, &x, f->conds.v[i]);
   if (x.never) return cg_flat_const(f, arr->elem, 0, 0); /* on a side that is not taken */
-  const struct ir_ix *off = offset(f, arr, c), *co = NULL, *rest = off;
+  const struct ir_ix *off = cg_flat_offset(f, arr, c), *co = NULL, *rest = off;
   int64_t stride = 1;
   bool vec = has_v(f, off) || x.upto;
   if (vec && !x.lanewise && (!ir_ix_linear(off, f->v, &co, &rest) || !ir_ix_const(co, &stride) || stride < 0)) x.lanewise = true;
@@ -389,7 +389,7 @@ void cg_flat_store(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *c
   struct access x = { .n = 1 };
   guards(f, &x, arr, c, NULL);
   if (x.never) return;
-  const struct ir_ix *off = offset(f, arr, c), *co, *rest = off;
+  const struct ir_ix *off = cg_flat_offset(f, arr, c), *co, *rest = off;
   int64_t stride = 1;
   bool vec = has_v(f, off) || v->lanes > 1;
   if (vec && (x.lanewise || !ir_ix_linear(off, f->v, &co, &rest) || !ir_ix_const(co, &stride) || stride < 1)) {

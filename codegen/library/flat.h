@@ -27,7 +27,8 @@ struct cg_flat {
   struct kir_kern *k;
   struct kir_emit em;
   unsigned lanes;
-  const struct ir_ix *v; /* v: 0..lanes-1, NULL while scalar */
+  const struct ir_ix *v;    /* 0..lanes-1, NULL while scalar */
+  const struct ir_ix *upto; /* lanes below it take part in loads and stores; NULL: all */
   IR_VEC(const struct ir_ix *) from, to;
   uint32_t scope;                     /* bindings of the expression at hand start at scope */
   IR_VEC(const struct ir_ix *) conds; /* hold (>= 0) where the expression at hand matters: sides of selects */
@@ -77,6 +78,16 @@ void cg_flat_store(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *c
 enum ir_elem cg_red_elem(enum ir_elem e);
 struct kir_op *cg_flat_neutral(struct cg_flat *f, enum kir_red r, enum ir_elem e);
 enum ir_map cg_red_map(enum kir_red r);
+
+/* What an expression asks of memory at the present bindings, temporaries expanded: offsets of its reads, conditions (>= 0) of its selects and of reads with
+ * `els`, as far as they are not known, and the index expressions that it computes with. Axes of reductions stand as their symbols. */
+struct cg_uses { IR_VEC(const struct ir_ix *) offs, conds, exprs; };
+void cg_flat_uses(struct cg_flat *f, const struct kir_expr *e, struct cg_uses *out);
+/* Offset of element c of arr. */
+const struct ir_ix *cg_flat_offset(struct cg_flat *f, const struct kir_arr *arr, const struct ir_ix *const *c);
+/* a where cond >= 0 holds, else zero. Ends with cg_flat_masked; in between, what is read elsewhere does not matter. */
+void cg_flat_mask(struct cg_flat *f, const struct ir_ix *cond);
+struct kir_op *cg_flat_masked(struct cg_flat *f, const struct ir_ix *cond, struct kir_op *a);
 
 /* Looking at nests. */
 bool cg_has_red(const struct kir_expr *e);
