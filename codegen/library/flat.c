@@ -28,6 +28,23 @@ bool cg_halo_dim(const struct kir_arr *arr, unsigned d)
   return arr->zero_pad && !(arr->slack >> d & 1) && arr->shape[d] && (!ir_ix_is(arr->lo[d], 0) || arr->hi[d] != arr->shape[d]);
 }
 
+int cg_dim_of(const struct kir_stmt *s, unsigned axis)
+{
+  if (!s->at) return (int)axis;
+  for (unsigned d = 0; d < s->dst->rank; d++)
+    if (s->at[d] == s->axes[axis].var) return (int)d;
+  return -1;
+}
+bool cg_plain(const struct kir_stmt *s)
+{
+  unsigned n = 0;
+  int64_t k;
+  for (unsigned d = 0; d < s->dst->rank; d++) n += !s->at || !ir_ix_const(s->at[d], &k);
+  for (unsigned i = 0; i < s->n_axes; i++)
+    if (cg_dim_of(s, i) < 0) return false;
+  return n == s->n_axes;
+}
+
 /* ---- begin and end ---- */
 struct cg_flat *cg_flat_begin(struct ir_arena *a, struct kir_nest *n, const char **why)
 {
@@ -291,6 +308,10 @@ static void guard(struct cg_flat *f, struct access *x, const struct ir_ix *g)
   const struct ir_ix *up = ir_ix_addi(ir_ix_divi(rest, -k), 1); /* rest + k*j >= 0 for j <= rest / -k */
   x->upto = x->upto ? ir_ix_min(x->upto, up) : up;
 }
+static void limit(struct cg_flat *f, struct access *x)
+{
+  if (f->upto) x->upto = x->upto ? ir_ix_min(x->upto, f->upto) : f->upto;
+}
 /* Guards that keep c inside: of the shape, unless what lies around it is known to read as `els`. */
 static void guards(struct cg_flat *f, struct access *x, const struct kir_arr *a, const struct ir_ix *const *c, const struct kir_expr *els)
 {
@@ -328,7 +349,9 @@ static struct kir_op *read_lanes(struct cg_flat *f, struct kir_arr *arr, const s
     for (unsigned i = 0; i < nc; i++) f->conds.v[i] = no_v(f, conds[i], j);
     f->v = NULL;
     f->lanes = 1;
+    if (f->upto) ir_push(f->k->arena, &f->conds, ir_ix_addi(f->upto, -1 - (int64_t)j));
     struct kir_op *s = cg_flat_read(f, arr, at, els);
+    if (f->upto) f->conds.n--;
     f->v = v;
     f->lanes = lanes;
     s = cg_flat_wide(f, s, lanes);
@@ -350,6 +373,7 @@ struct kir_op *cg_flat_read(struct cg_flat *f, struct kir_arr *arr, const struct
   bool vec = has_v(f, off) || x.upto;
   if (vec && !x.lanewise && (!ir_ix_linear(off, f->v, &co, &rest) || !ir_ix_const(co, &stride) || stride < 0)) x.lanewise = true;
   if (x.lanewise) return read_lanes(f, arr, c, els);
+  if (vec) limit(f, &x);
   x.ix[0] = rest;
   const struct ir_ix *key[sizeof x.ix / sizeof *x.ix + 3];
   memcpy(key, x.ix, x.n * sizeof *key);
@@ -368,6 +392,7 @@ struct kir_op *cg_flat_read(struct cg_flat *f, struct kir_arr *arr, const struct
   }
   return memo_add(f, arr, key, x.n + 3, o);
 }
+static void store(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *const *c, struct kir_op *v, const struct ir_ix *cond);
 static void store_lanes(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *const *c, struct kir_op *v)
 {
   const struct ir_ix *sv = f->v, *at[IR_MAX_RANK];
@@ -379,15 +404,16 @@ static void store_lanes(struct cg_flat *f, struct kir_arr *arr, const struct ir_
     for (unsigned d = 0; d < arr->rank; d++) at[d] = no_v(f, c[d], j);
     f->v = NULL;
     f->lanes = 1;
-    cg_flat_store(f, arr, at, s);
+    store(f, arr, at, s, f->upto ? ir_ix_addi(f->upto, -1 - (int64_t)j) : NULL);
     f->v = sv;
     f->lanes = lanes;
   }
 }
-void cg_flat_store(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *const *c, struct kir_op *v)
+static void store(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *const *c, struct kir_op *v, const struct ir_ix *cond)
 {
   struct access x = { .n = 1 };
   guards(f, &x, arr, c, NULL);
+  if (cond) guard(f, &x, cond);
   if (x.never) return;
   const struct ir_ix *off = cg_flat_offset(f, arr, c), *co, *rest = off;
   int64_t stride = 1;
@@ -396,6 +422,7 @@ void cg_flat_store(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *c
     store_lanes(f, arr, c, v);
     return;
   }
+  if (vec) limit(f, &x);
   x.ix[0] = rest;
   if (vec) v = cg_flat_wide(f, v, f->lanes);
   struct kir_op *o = op(f, KIR_store, arr->elem, vec ? f->lanes : 1, &v, 1, x.ix, x.n);
@@ -403,29 +430,38 @@ void cg_flat_store(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *c
   o->upto = x.upto;
   o->stride = stride;
 }
+void cg_flat_store(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *const *c, struct kir_op *v) { store(f, arr, c, v, NULL); }
 
 /* ---- expressions ---- */
+/* Conditions (>= 0) that hold where p, a 0/1-valued expression, is 1 (taken) or 0. Returns their number. */
+enum { MAX_CONDS = 32 };
+static unsigned conds_of(const struct ir_ix *p, bool taken, const struct ir_ix **out)
+{
+  unsigned nf, n = 0;
+  const struct ir_atom *const *fa;
+  bool tests = ir_ix_nterms(p) == 1 && ir_ix_term(p, 0, &nf, &fa) == 1 && nf > 0 && nf <= MAX_CONDS / 2 && (taken || nf == 1); /* a product of tests */
+  for (unsigned i = 0; tests && i < nf; i++) tests = fa[i]->kind == IR_ATOM_GE0 || (taken && fa[i]->kind == IR_ATOM_EQ0);
+  if (!tests) {
+    out[0] = taken ? ir_ix_addi(p, -1) : ir_ix_neg(p);
+    return 1;
+  }
+  for (unsigned i = 0; i < nf; i++) {
+    out[n++] = taken ? fa[i]->a : ir_ix_addi(ir_ix_neg(fa[i]->a), -1);
+    if (fa[i]->kind == IR_ATOM_EQ0) out[n++] = ir_ix_neg(fa[i]->a);
+  }
+  return n;
+}
 static void push_conds(struct cg_flat *f, const struct ir_ix *p, bool taken)
 {
-  struct ir_arena *a = f->k->arena;
-  unsigned nf;
-  const struct ir_atom *const *fa;
-  if (ir_ix_nterms(p) == 1 && ir_ix_term(p, 0, &nf, &fa) == 1) { /* a product of tests */
-    bool tests = nf > 0;
-    for (unsigned i = 0; i < nf; i++) tests &= fa[i]->kind == IR_ATOM_GE0 || (taken && fa[i]->kind == IR_ATOM_EQ0);
-    if (tests && taken) {
-      for (unsigned i = 0; i < nf; i++) {
-        ir_push(a, &f->conds, fa[i]->a);
-        if (fa[i]->kind == IR_ATOM_EQ0) ir_push(a, &f->conds, ir_ix_neg(fa[i]->a));
-      }
-      return;
-    }
-    if (tests && nf == 1) {
-      ir_push(a, &f->conds, ir_ix_addi(ir_ix_neg(fa[0]->a), -1));
-      return;
-    }
-  }
-  ir_push(a, &f->conds, taken ? ir_ix_addi(p, -1) : ir_ix_neg(p));
+  const struct ir_ix *c[MAX_CONDS];
+  unsigned n = conds_of(p, taken, c);
+  for (unsigned i = 0; i < n; i++) ir_push(f->k->arena, &f->conds, c[i]);
+}
+void cg_flat_mask(struct cg_flat *f, const struct ir_ix *cond) { ir_push(f->k->arena, &f->conds, cond); }
+struct kir_op *cg_flat_masked(struct cg_flat *f, const struct ir_ix *cond, struct kir_op *a)
+{
+  f->conds.n--;
+  return ew(f, IR_MAP_select, a->elem, (struct kir_op *[]){ index_value(f, KIR_test, ir_ix_ge0(cond)), a, cg_flat_const(f, a->elem, 0, 0) }, 3);
 }
 static struct kir_op *select_value(struct cg_flat *f, const struct kir_expr *e)
 {
@@ -461,28 +497,50 @@ static struct kir_op *red_value(struct cg_flat *f, const struct kir_expr *e)
 }
 static struct kir_op *inline_value(struct cg_flat *f, const struct kir_stmt *s, const struct ir_ix *const *c)
 {
-  struct kir_op *o = memo_find(f, s, c, s->n_axes);
+  struct kir_op *o = memo_find(f, s, c, s->dst->rank);
   if (o) return o;
   uint32_t scope = f->scope, mark = cg_flat_mark(f);
   f->scope = mark;
-  for (unsigned i = 0; i < s->n_axes; i++) cg_flat_bind(f, s->axes[i].var, c[i]);
+  for (unsigned i = 0; i < s->n_axes; i++) cg_flat_bind(f, s->axes[i].var, c[cg_dim_of(s, i)]);
   o = cg_flat_expr(f, s->e);
   cg_flat_unbind(f, mark);
   f->scope = scope;
-  return f->conds.n ? o : memo_add(f, s, c, s->n_axes, o);
+  return f->conds.n ? o : memo_add(f, s, c, s->dst->rank, o);
+}
+/* [c lies in arr's shape], as far as it is not known */
+static const struct ir_ix *inside(struct cg_flat *f, const struct kir_arr *arr, const struct ir_ix *const *c)
+{
+  const struct ir_ix *p = ir_ix_int(f->k->ixs, 1);
+  for (unsigned d = 0; d < arr->rank; d++) {
+    const struct ir_ix *up = ir_ix_sub(ir_ix_addi(cg_extent(arr, d), -1), c[d]);
+    if (!ir_known_ge0(&f->k->facts, c[d])) p = ir_ix_mul(p, ir_ix_ge0(c[d]));
+    if (!ir_known_ge0(&f->k->facts, up)) p = ir_ix_mul(p, ir_ix_ge0(up));
+  }
+  return p;
 }
 static struct kir_op *read_value(struct cg_flat *f, const struct kir_expr *e)
 {
-  const struct ir_ix *c[IR_MAX_RANK];
+  const struct ir_ix *c[IR_MAX_RANK], *in[IR_MAX_RANK];
   for (unsigned d = 0; d < e->n_at; d++) c[d] = cg_flat_at(f, e->at[d]);
   if (e->arr->arg) return cg_flat_read(f, f->k->args.v[e->arr->index], c, e->els);
   const struct cg_slot *s = &f->slot[e->arr->index];
   switch (s->where) {
-  case CG_INLINE: return inline_value(f, s->stmt, c);
+  case CG_INLINE: {
+    const struct ir_ix *p = e->els ? inside(f, e->arr, c) : NULL;
+    int64_t k;
+    if (!p || (ir_ix_const(p, &k) && k)) return inline_value(f, s->stmt, c);
+    uint32_t mark = f->conds.n, memo = f->memo.n;
+    push_conds(f, p, true);
+    struct kir_op *v = inline_value(f, s->stmt, c);
+    f->conds.n = mark;
+    f->memo.n = memo;
+    return ew(f, IR_MAP_select, e->elem, (struct kir_op *[]){ index_value(f, KIR_test, p), v, cg_flat_const(f, e->elem, e->els->f, e->els->i) }, 3);
+  }
   case CG_REG: return cg_flat_get(f, s->reg, ir_ix_int(f->k->ixs, 0));
   case CG_BUF: break;
   }
-  return cg_flat_read(f, s->buf, c + s->skip, e->els);
+  for (unsigned i = 0; i < s->n; i++) in[i] = c[s->dim[i]];
+  return cg_flat_read(f, s->buf, in, e->els);
 }
 struct kir_op *cg_flat_expr(struct cg_flat *f, const struct kir_expr *e)
 {
@@ -501,4 +559,51 @@ struct kir_op *cg_flat_expr(struct cg_flat *f, const struct kir_expr *e)
   case KIR_E_TILE: break;
   }
   ir_bug("flat", "a tile in a nest");
+}
+
+/* ---- uses ---- */
+static void use_cond(struct cg_flat *f, struct cg_uses *u, const struct ir_ix *g)
+{
+  if (ir_prove_ge0(&f->k->facts, g) == IR_UNKNOWN) ir_push(f->k->arena, &u->conds, g);
+}
+static void use_read(struct cg_flat *f, const struct kir_expr *e, struct cg_uses *u)
+{
+  const struct ir_ix *c[IR_MAX_RANK];
+  for (unsigned d = 0; d < e->n_at; d++) c[d] = cg_flat_at(f, e->at[d]);
+  if (!e->arr->arg && f->slot[e->arr->index].where == CG_INLINE) {
+    const struct kir_stmt *s = f->slot[e->arr->index].stmt;
+    uint32_t scope = f->scope, mark = cg_flat_mark(f);
+    for (unsigned d = 0; e->els && d < e->n_at; d++) {
+      use_cond(f, u, c[d]);
+      use_cond(f, u, ir_ix_sub(ir_ix_addi(cg_extent(e->arr, d), -1), c[d]));
+    }
+    f->scope = mark;
+    for (unsigned i = 0; i < s->n_axes; i++) cg_flat_bind(f, s->axes[i].var, c[cg_dim_of(s, i)]);
+    cg_flat_uses(f, s->e, u);
+    cg_flat_unbind(f, mark);
+    f->scope = scope;
+    return;
+  }
+  if (!e->arr->arg) return;
+  ir_push(f->k->arena, &u->offs, cg_flat_offset(f, e->arr, c));
+  if (!e->els) return;
+  struct access x = { .n = 1 };
+  const struct ir_ix *v = f->v;
+  f->v = NULL;
+  guards(f, &x, e->arr, c, e->els);
+  f->v = v;
+  for (unsigned i = 1; i < x.n; i++) use_cond(f, u, x.ix[i]);
+}
+void cg_flat_uses(struct cg_flat *f, const struct kir_expr *e, struct cg_uses *u)
+{
+  if (!e) return;
+  if (e->kind == KIR_E_READ) use_read(f, e, u);
+  if (e->kind == KIR_E_IX) ir_push(f->k->arena, &u->exprs, cg_flat_at(f, e->ix));
+  if (e->kind == KIR_E_SELECT) {
+    const struct ir_ix *c[MAX_CONDS];
+    unsigned n = conds_of(cg_flat_at(f, e->ix), true, c);
+    for (unsigned i = 0; i < n; i++) use_cond(f, u, c[i]);
+    ir_push(f->k->arena, &u->exprs, cg_flat_at(f, e->ix));
+  }
+  for (unsigned i = 0; i < 3; i++) cg_flat_uses(f, e->a[i], u);
 }

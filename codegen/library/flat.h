@@ -8,13 +8,15 @@
 #define MASSC_CODEGEN_FLAT_H
 #include "ir/kernel/kir.h"
 
-/* Where the values of a temporary are. `skip` leading coordinates are the same for all readers of one task, so the storage has only the others. */
+/* Where the values of a temporary are. Coordinates that are the same for all its readers in one task need no storage: a register has none, a buffer has the
+ * dims dim[0..n) of the temporary. */
 struct cg_slot {
   enum { CG_INLINE, CG_REG, CG_BUF } where;
   const struct kir_stmt *stmt; /* the one that defines it */
   struct kir_reg *reg;
   struct kir_arr *buf;
-  unsigned skip;
+  unsigned n;
+  uint8_t dim[IR_MAX_RANK];
 };
 struct cg_memo {
   struct kir_op *op;
@@ -81,7 +83,9 @@ enum ir_map cg_red_map(enum kir_red r);
 
 /* What an expression asks of memory at the present bindings, temporaries expanded: offsets of its reads, conditions (>= 0) of its selects and of reads with
  * `els`, as far as they are not known, and the index expressions that it computes with. Axes of reductions stand as their symbols. */
-struct cg_uses { IR_VEC(const struct ir_ix *) offs, conds, exprs; };
+struct cg_uses {
+  IR_VEC(const struct ir_ix *) offs, conds, exprs;
+};
 void cg_flat_uses(struct cg_flat *f, const struct kir_expr *e, struct cg_uses *out);
 /* Offset of element c of arr. */
 const struct ir_ix *cg_flat_offset(struct cg_flat *f, const struct kir_arr *arr, const struct ir_ix *const *c);
@@ -90,6 +94,10 @@ void cg_flat_mask(struct cg_flat *f, const struct ir_ix *cond);
 struct kir_op *cg_flat_masked(struct cg_flat *f, const struct ir_ix *cond, struct kir_op *a);
 
 /* Looking at nests. */
+/* The dimension of s's destination that runs along its axis; -1 if there is none. */
+int cg_dim_of(const struct kir_stmt *s, unsigned axis);
+/* Every coordinate of the destination is an axis of its own or a constant. */
+bool cg_plain(const struct kir_stmt *s);
 bool cg_has_red(const struct kir_expr *e);
 /* Shape of dimension d: its own extent, without what is stored around it. */
 const struct ir_ix *cg_extent(const struct kir_arr *a, unsigned d);

@@ -21,7 +21,14 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
 /* ---- what is kept in memory, and the shared axes ---- */
 static bool kept(const struct cg_flat *f, const struct kir_arr *x) { return x->arg ? x->out : f->slot[x->index].where != CG_INLINE; }
 
-/* How many leading coordinates of every read of a kept array in e (seen through expanded temporaries) are the statement's own axes. */
+static const struct kir_stmt *writer(const struct cg_flat *f, const struct kir_arr *x)
+{
+  for (unsigned i = 0; i < f->n->stmts.n; i++)
+    if (f->n->stmts.v[i]->dst == x) return f->n->stmts.v[i];
+  return NULL;
+}
+
+/* For how many leading axes of s every read of a kept array in e (seen through expanded temporaries) is of the same axis: at most h->n. */
 struct shared {
   struct cg_flat *f;
   const struct kir_stmt *s;
@@ -33,20 +40,29 @@ static void check_reads(struct shared *h, const struct kir_expr *e)
   for (unsigned i = 0; i < 3; i++) check_reads(h, e->a[i]);
   if (e->kind != KIR_E_READ) return;
   struct cg_flat *f = h->f;
+  const struct kir_stmt *w = writer(f, e->arr);
+  if (!w) return;
   if (kept(f, e->arr)) {
-    for (unsigned d = 0; d < h->n; d++)
-      if (d >= e->n_at || cg_flat_at(f, e->at[d]) != h->s->axes[d].var) h->n = d;
-  } else if (!e->arr->arg) {
-    const struct kir_stmt *s = f->slot[e->arr->index].stmt;
+    for (unsigned i = 0; i < h->n; i++) {
+      int d = i < w->n_axes ? cg_dim_of(w, i) : -1;
+      if (d < 0 || cg_flat_at(f, e->at[d]) != h->s->axes[i].var) h->n = i;
+    }
+  } else {
     uint32_t mark = cg_flat_mark(f), scope = f->scope;
     const struct ir_ix *c[IR_MAX_RANK];
-    for (unsigned d = 0; d < s->n_axes; d++) c[d] = cg_flat_at(f, e->at[d]);
+    for (unsigned i = 0; i < w->n_axes; i++) c[i] = cg_flat_at(f, e->at[cg_dim_of(w, i)]);
     f->scope = mark;
-    for (unsigned d = 0; d < s->n_axes; d++) cg_flat_bind(f, s->axes[d].var, c[d]);
-    check_reads(h, s->e);
+    for (unsigned i = 0; i < w->n_axes; i++) cg_flat_bind(f, w->axes[i].var, c[i]);
+    check_reads(h, w->e);
     cg_flat_unbind(f, mark);
     f->scope = scope;
   }
+}
+static bool halo_here(const struct kir_stmt *s) /* zeros are written by the loops of s */
+{
+  bool any = false;
+  for (unsigned d = 0; d < s->dst->rank; d++) any |= cg_halo_dim(s->dst, d);
+  return any && cg_plain(s);
 }
 static unsigned shared_axes(struct cg_flat *f)
 {
@@ -58,10 +74,9 @@ static unsigned shared_axes(struct cg_flat *f)
     if (!first) first = s;
     h.s = s;
     if (s->n_axes < h.n) h.n = s->n_axes;
+    if (!cg_plain(s)) h.n = 0;
     for (unsigned d = 0; d < h.n; d++)
-      if (s->axes[d].ext != first->axes[d].ext || (s->at && s->at[d] != s->axes[d].var)) h.n = d;
-    for (unsigned d = 0; d < s->dst->rank; d++)
-      if (cg_halo_dim(s->dst, d) && (s->at || d < h.n)) h.n = s->at ? 0 : d;
+      if (s->axes[d].ext != first->axes[d].ext || cg_halo_dim(s->dst, (unsigned)cg_dim_of(s, d))) h.n = d;
     check_reads(&h, s->e);
   }
   return h.n;
@@ -75,17 +90,18 @@ static bool place_temps(struct cg_flat *f, unsigned shared)
     const struct kir_stmt *s = t->stmt;
     if (t->where == CG_INLINE) continue;
     int64_t dim[IR_MAX_RANK], elems = 1, lo;
-    for (unsigned d = shared; d < s->dst->rank; d++) {
-      ir_ix_range(s->dst->hi[d], &lo, &dim[d - shared]);
-      if (dim[d - shared] == IR_IX_INF || !ir_mul64(elems, dim[d - shared], &elems) || elems > SCRATCH_BYTES) return false;
+    uint32_t fixed = 0;
+    for (unsigned d = 0; d < shared; d++) fixed |= 1u << cg_dim_of(s, d);
+    t->n = 0;
+    for (unsigned d = 0; d < s->dst->rank; d++) {
+      if (fixed >> d & 1) continue;
+      ir_ix_range(s->dst->hi[d], &lo, &dim[t->n]);
+      if (dim[t->n] == IR_IX_INF || !ir_mul64(elems, dim[t->n], &elems) || elems > SCRATCH_BYTES) return false;
+      if (dim[t->n] != 1) t->dim[t->n++] = (uint8_t)d;
     }
-    t->skip = shared;
-    if (s->dst->rank == shared) {
-      t->where = CG_REG;
-      t->reg = kir_reg_var(f->k, s->dst->name, s->dst->elem, 1, 1);
-    } else {
-      t->buf = kir_buf(f->k, s->dst->name, s->dst->elem, s->dst->rank - shared, dim);
-    }
+    t->where = t->n ? CG_BUF : CG_REG;
+    if (t->n) t->buf = kir_buf(f->k, s->dst->name, s->dst->elem, t->n, dim);
+    else t->reg = kir_reg_var(f->k, s->dst->name, s->dst->elem, 1, 1);
   }
   return f->k->scratch_bytes <= SCRATCH_BYTES;
 }
@@ -94,42 +110,43 @@ static bool place_temps(struct cg_flat *f, unsigned shared)
 static void store(struct cg_flat *f, const struct kir_stmt *s, const struct ir_ix *const *c, struct kir_op *v)
 {
   const struct cg_slot *t = s->dst->arg ? NULL : &f->slot[s->dst->index];
+  const struct ir_ix *in[IR_MAX_RANK];
+  for (unsigned i = 0; t && i < t->n; i++) in[i] = c[t->dim[i]];
   if (!t) cg_flat_store(f, f->k->args.v[s->dst->index], c, v);
   else if (t->where == CG_REG) cg_flat_set(f, t->reg, ir_ix_int(f->k->ixs, 0), v);
-  else cg_flat_store(f, t->buf, c + t->skip, v);
+  else cg_flat_store(f, t->buf, in, v);
 }
 
+/* Loops over the axes behind the shared ones; those along a halo run over what is stored, as does a loop for a halo around a unit dim. */
 static void statement(struct cg_flat *f, const struct kir_stmt *s, unsigned shared, const struct ir_ix *const *outer)
 {
-  const struct ir_ix *c[IR_MAX_RANK], *at[IR_MAX_RANK], *inside[2 * IR_MAX_RANK], *zero = ir_ix_int(f->k->ixs, 0);
-  struct cg_open o[IR_MAX_RANK], branch;
+  const struct ir_ix *c, *at[IR_MAX_RANK], *in[2 * IR_MAX_RANK], *zero = ir_ix_int(f->k->ixs, 0);
+  struct cg_open o[2 * IR_MAX_RANK], branch;
   uint32_t mark = cg_flat_mark(f);
-  unsigned n_in = 0;
-  bool halo = false;
-  for (unsigned d = 0; d < s->n_axes; d++) {
-    const char *name = ir_ix_as_sym(s->axes[d].var)->name;
-    const struct ir_ix *ext = cg_flat_at(f, s->axes[d].ext);
-    if (d < shared) {
-      c[d] = outer[d];
-    } else if (!s->at && cg_halo_dim(s->dst, d)) {
-      c[d] = cg_flat_for(f, name, s->dst->lo[d], s->dst->hi[d], 0, &o[d]);
-      inside[n_in++] = c[d];
-      inside[n_in++] = ir_ix_sub(ir_ix_addi(ext, -1), c[d]);
-      halo = true;
-    } else {
-      c[d] = cg_flat_for(f, name, zero, ext, 0, &o[d]);
-    }
-    cg_flat_bind(f, s->axes[d].var, c[d]);
+  unsigned n_in = 0, n_open = 0;
+  bool halo = halo_here(s);
+  for (unsigned i = 0; i < s->n_axes; i++) {
+    const char *name = ir_ix_as_sym(s->axes[i].var)->name;
+    int d = cg_dim_of(s, i);
+    bool h = halo && cg_halo_dim(s->dst, (unsigned)d);
+    c = i < shared ? outer[i] : cg_flat_for(f, name, h ? s->dst->lo[d] : zero, h ? s->dst->hi[d] : cg_flat_at(f, s->axes[i].ext), 0, &o[n_open++]);
+    cg_flat_bind(f, s->axes[i].var, c);
   }
-  if (halo) cg_flat_if(f, inside, n_in, &branch);
-  for (unsigned d = 0; d < s->dst->rank; d++) at[d] = s->at ? cg_flat_at(f, s->at[d]) : c[d];
+  for (unsigned d = 0; d < s->dst->rank; d++) {
+    at[d] = cg_flat_at(f, s->at ? s->at[d] : s->axes[d].var);
+    if (!halo || !cg_halo_dim(s->dst, d)) continue;
+    if (ir_ix_is(at[d], 0)) at[d] = cg_flat_for(f, "z", s->dst->lo[d], s->dst->hi[d], 0, &o[n_open++]);
+    in[n_in++] = at[d];
+    in[n_in++] = ir_ix_sub(ir_ix_addi(cg_extent(s->dst, d), -1), at[d]);
+  }
+  if (halo) cg_flat_if(f, in, n_in, &branch);
   store(f, s, at, cg_flat_expr(f, s->e));
   if (halo) {
     cg_flat_else(f, &branch);
     store(f, s, at, cg_flat_const(f, s->dst->elem, 0, 0));
     cg_flat_close(f, &branch);
   }
-  for (unsigned d = s->n_axes; d-- > shared;) cg_flat_close(f, &o[d]);
+  while (n_open) cg_flat_close(f, &o[--n_open]);
   cg_flat_unbind(f, mark);
 }
 
@@ -157,7 +174,7 @@ static void zeros(struct cg_flat *f)
     struct kir_arr *x = f->n->args.v[i];
     bool halo = false, named = false;
     for (unsigned d = 0; d < x->rank; d++) halo |= cg_halo_dim(x, d);
-    for (unsigned j = 0; j < f->n->stmts.n; j++) named |= f->n->stmts.v[j]->dst == x && f->n->stmts.v[j]->at;
+    for (unsigned j = 0; j < f->n->stmts.n; j++) named |= f->n->stmts.v[j]->dst == x && !cg_plain(f->n->stmts.v[j]);
     if (x->out && halo && named) zero_around(f, x);
   }
 }
@@ -182,10 +199,16 @@ static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const stru
   if (!f) return NULL;
   const struct kir_stmt *first = NULL;
   for (unsigned i = 0; i < n->temps.n; i++)
-    if (f->slot[i].stmt && cg_has_red(f->slot[i].stmt->e)) f->slot[i].where = CG_BUF;
+    if (f->slot[i].stmt && (cg_has_red(f->slot[i].stmt->e) || !cg_plain(f->slot[i].stmt))) f->slot[i].where = CG_BUF;
   unsigned shared = shared_axes(f);
   if (!place_temps(f, shared)) { /* without bound: recompute the reductions where they are read */
-    for (unsigned i = 0; i < n->temps.n; i++) f->slot[i].where = CG_INLINE;
+    for (unsigned i = 0; i < n->temps.n; i++) {
+      f->slot[i].where = CG_INLINE;
+      if (f->slot[i].stmt && !cg_plain(f->slot[i].stmt)) {
+        *why = "a temporary without bound is written at computed coordinates";
+        return NULL;
+      }
+    }
     shared = shared_axes(f);
     f->k->bufs.n = 0;
     f->k->scratch_bytes = 0;

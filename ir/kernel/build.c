@@ -150,6 +150,7 @@ static struct kir_arr *make_temp(struct kir_nest_builder *b, const struct ir_typ
   a->elem = elem;
   a->rank = t->rank;
   for (unsigned d = 0; d < t->rank; d++) { a->lo[d] = ir_ix_int(b->nest->ixs, 0); a->hi[d] = kir_dim(b, t->dim[d]); }
+  a->index = b->nest->temps.n;
   ir_push(b->nest->arena, &b->nest->temps, a);
   return a;
 }
