@@ -1,0 +1,182 @@
+/* --profile: time of each launch over some runs, as a table beside what the work would take at the rates that this machine reaches, and as a Chrome trace
+ * (chrome://tracing, Perfetto) of the last run.
+ *
+ * The floor of a launch is the larger of operations over the rate of multiply-adds and bytes over the bandwidth of reading memory, both measured here on all of
+ * the instance's threads. Activations and small weights come from caches, so memory-bound launches may beat this floor. */
+#include "runtime/cli.h"
+#include <errno.h>
+#include <immintrin.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WARM = 3, RUNS = 10 };
+struct row { int64_t total_ns, start_ns, end_ns; };
+static void trace(void *arg, uint32_t launch, int64_t start, int64_t end)
+{
+  struct row *r = (struct row *)arg + launch;
+  r->total_ns += end - start;
+  r->start_ns = start;
+  r->end_ns = end;
+}
+
+/* ---- what the machine reaches ---- */
+enum { CHAINS = 8, STEPS = 1 << 17, CHUNK_WORDS = 1 << 15, CHUNKS = 256 };
+#define FMA_KERNEL(name, isa, vec, set1, fma)                                                     \
+  __attribute__((target(isa))) static void name(const union massrt_word *w, int64_t t0, int64_t t1, void *scratch) \
+  {                                                                                               \
+    (void)scratch;                                                                                \
+    for (; t0 < t1; t0++) {                                                                       \
+      vec a[CHAINS], x = set1(0.5f);                                                              \
+      for (int i = 0; i < CHAINS; i++) a[i] = set1((float)i);                                     \
+      for (int s = 0; s < STEPS; s++) {                                                           \
+        _Pragma("GCC unroll 8") for (int i = 0; i < CHAINS; i++) a[i] = fma(a[i], x, x);          \
+        __asm__ volatile("" ::: "memory");                                                        \
+      }                                                                                           \
+      for (int i = 1; i < CHAINS; i++) a[0] = fma(a[i], x, a[0]);                                 \
+      memcpy((char *)w[0].p + t0 * 64, &a[0], sizeof a[0]);                                       \
+    }                                                                                             \
+  }
+static inline __m128 mul_add(__m128 a, __m128 b, __m128 c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+FMA_KERNEL(fma128, "sse2", __m128, _mm_set1_ps, mul_add)
+FMA_KERNEL(fma256, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps)
+FMA_KERNEL(fma512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps)
+static void read_chunks(const union massrt_word *w, int64_t t0, int64_t t1, void *scratch)
+{
+  (void)scratch;
+  const __m128i *p = w[1].p;
+  __m128i s = _mm_setzero_si128();
+  for (int64_t i = t0 * CHUNK_WORDS; i < t1 * CHUNK_WORDS; i += 4)
+    s = _mm_xor_si128(_mm_xor_si128(s, _mm_xor_si128(p[i], p[i + 1])), _mm_xor_si128(p[i + 2], p[i + 3]));
+  memcpy((char *)w[0].p + t0 * 64 % 4096, &s, sizeof s);
+}
+static double best_ns(struct cli *c, massrt_kernel_fn *fn, const union massrt_word *w, int64_t tasks)
+{
+  double best = 1e30;
+  for (int i = 0; i < 5; i++) {
+    int64_t a = massrt_now_ns();
+    massrt_pool_run(c->x->pool, fn, w, tasks, massrt_pool_threads(c->x->pool));
+    double ns = (double)(massrt_now_ns() - a);
+    if (ns < best) best = ns;
+  }
+  return best;
+}
+static bool measure_rates(struct cli *c, double *ops_per_ns, double *bytes_per_ns)
+{
+  unsigned level = massrt_cpu_level();
+  int n = massrt_pool_threads(c->x->pool);
+  size_t bytes = (size_t)CHUNKS * CHUNK_WORDS * 16;
+  union massrt_word w[2] = { { .p = cli_alloc((uint64_t)(n < 64 ? 64 : n) * 64) }, { .p = cli_alloc(bytes) } };
+  if (w[0].p && w[1].p) {
+    double lanes = level >= 4 ? 16 : level == 3 ? 8 : 4;
+    *ops_per_ns = 2.0 * lanes * CHAINS * STEPS * n / best_ns(c, level >= 4 ? fma512 : level == 3 ? fma256 : fma128, w, n);
+    *bytes_per_ns = (double)bytes / best_ns(c, read_chunks, w, CHUNKS);
+  }
+  free(w[0].p);
+  free(w[1].p);
+  return w[0].p && w[1].p;
+}
+
+/* ---- reports ---- */
+static double size_of(const struct cli *c, uint32_t expr) { return expr == MASSRT_NO_EXPR ? 0 : (double)massrt_values(c->x)[expr]; }
+static const struct row *sort_rows;
+static int by_time(const void *a, const void *b)
+{
+  uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+  int64_t x = sort_rows[i].total_ns, y = sort_rows[j].total_ns;
+  return x == y ? (i > j) - (i < j) : (x < y) - (x > y);
+}
+static void table(struct cli *c, const struct row *rows, double run_ns, double ops, double bw)
+{
+  uint32_t n = c->p->n_launches, *order = calloc(n + 1, sizeof *order);
+  if (!order) return;
+  for (uint32_t i = 0; i < n; i++) order[i] = i;
+  sort_rows = rows;
+  qsort(order, n, sizeof *order, by_time);
+  printf("%s: %.3f ms a run on %d threads; this machine: %.0f Gop/s, %.1f GB/s\n%10s %6s %9s %9s %7s  %s\n", c->p->name, run_ns * 1e-6,
+         massrt_pool_threads(c->x->pool), ops, bw, "us", "share", "Gop/s", "GB/s", "floor", "kernel: nodes");
+  for (uint32_t k = 0; k < n; k++) {
+    const struct massrt_launch *l = &c->p->launches[order[k]];
+    double ns = (double)rows[order[k]].total_ns / RUNS, work = size_of(c, l->work), bytes = size_of(c, l->bytes);
+    double floor_ns = work / ops > bytes / bw ? work / ops : bytes / bw;
+    printf("%10.1f %5.1f%% %9.1f %9.1f %6.0f%%  %s: %s\n", ns * 1e-3, 100 * ns / run_ns, work / (ns + 1), bytes / (ns + 1), 100 * floor_ns / (ns + 1),
+           c->p->kernels[l->kernel].name, l->nodes);
+  }
+  free(order);
+}
+static void json_rows(struct cli *c, const struct row *rows, double run_ns, double ops, double bw)
+{
+  json_key(c, "profile_run_ms");
+  json_number(run_ns * 1e-6);
+  json_key(c, "machine_gops");
+  json_number(ops);
+  json_key(c, "machine_gbytes_per_s");
+  json_number(bw);
+  json_key(c, "launches");
+  putchar('[');
+  for (uint32_t i = 0; i < c->p->n_launches; i++) {
+    const struct massrt_launch *l = &c->p->launches[i];
+    printf("%s\n    {\"kernel\": ", i ? "," : "");
+    json_string(c->p->kernels[l->kernel].name);
+    printf(", \"nodes\": ");
+    json_string(l->nodes);
+    printf(", \"us\": %.3f, \"work\": %.0f, \"bytes\": %.0f}", (double)rows[i].total_ns / RUNS * 1e-3, size_of(c, l->work), size_of(c, l->bytes));
+  }
+  putchar(']');
+}
+static void file_string(FILE *f, const char *s)
+{
+  fputc('"', f);
+  for (; *s; s++) {
+    if (*s == '"' || *s == '\\') fputc('\\', f);
+    if ((unsigned char)*s < ' ') fprintf(f, "\\u%04x", *s);
+    else fputc(*s, f);
+  }
+  fputc('"', f);
+}
+static int write_trace(const struct cli *c, const struct row *rows)
+{
+  FILE *f = fopen(c->profile, "we");
+  if (!f) return cli_fail(c, MASSRT_E_FILE, "--profile %s: %s", c->profile, strerror(errno));
+  fprintf(f, "{\"traceEvents\": [");
+  for (uint32_t i = 0; i < c->p->n_launches; i++) {
+    const struct massrt_launch *l = &c->p->launches[i];
+    fprintf(f, "%s\n{\"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f, \"name\": ", i ? "," : "", (double)(rows[i].start_ns - c->entry_ns) * 1e-3,
+            (double)(rows[i].end_ns - rows[i].start_ns) * 1e-3);
+    file_string(f, c->p->kernels[l->kernel].name);
+    fprintf(f, ", \"args\": {\"nodes\": ");
+    file_string(f, l->nodes);
+    fprintf(f, ", \"group\": ");
+    file_string(f, l->group);
+    fprintf(f, ", \"work\": %.0f, \"bytes\": %.0f}}", size_of(c, l->work), size_of(c, l->bytes));
+  }
+  fprintf(f, "\n]}\n");
+  bool bad = ferror(f);
+  return fclose(f) || bad ? cli_fail(c, MASSRT_E_FILE, "--profile %s: %s", c->profile, strerror(errno)) : 0;
+}
+static int measure(struct cli *c, struct row *rows, double *run_ns)
+{
+  for (int i = 0; i < WARM + RUNS; i++) {
+    if (i == WARM) {
+      c->x->trace = trace;
+      c->x->trace_arg = rows;
+      *run_ns = (double)-massrt_now_ns();
+    }
+    int rc = massrt_run(c->x, c->in, c->out);
+    if (rc) return cli_fail(c, rc, "%s", massrt_error(c->x));
+  }
+  *run_ns = (*run_ns + (double)massrt_now_ns()) / RUNS;
+  c->x->trace = NULL;
+  return 0;
+}
+int cli_profile(struct cli *c)
+{
+  struct row *rows = calloc(c->p->n_launches + 1, sizeof *rows);
+  double run_ns = 0, ops = 1, bw = 1;
+  int rc = !rows || !measure_rates(c, &ops, &bw) ? cli_no_memory(c) : measure(c, rows, &run_ns);
+  if (!rc) rc = write_trace(c, rows);
+  if (!rc && c->json) json_rows(c, rows, run_ns, ops, bw);
+  else if (!rc) table(c, rows, run_ns, ops, bw);
+  free(rows);
+  return rc;
+}

@@ -1,0 +1,457 @@
+/* Instances of a program: creating one, preparing it for shapes, running it.
+ *
+ * What depends on the input shapes (values of the expression table, buffer offsets, threads of each launch) is kept for the last MASSRT_SHAPES shapes; the
+ * argument words of all launches lie in one block, refilled when the shape changes and patched with the caller's pointers at every run. */
+#include "runtime/internal.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct massrt_shape {
+  uint64_t bytes;                                /* of this block */
+  int64_t *dims, *syms, *values;                 /* of all inputs, one after the other; of all symbols; of all expressions */
+  int64_t *offset;                               /* of each buffer in the arena */
+  uint64_t *io_bytes;                            /* inputs, then outputs */
+  uint32_t *ways;                                /* threads of each launch */
+  uint64_t arena_bytes;
+};
+static _Thread_local char create_error[512];
+
+__attribute__((format(printf, 3, 4))) static int fail(struct massrt_exec *x, int status, const char *fmt, ...)
+{
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(x ? x->error : create_error, sizeof x->error, fmt, ap);
+  va_end(ap);
+  return status;
+}
+const char *massrt_error(const struct massrt_exec *x) { return x ? x->error : create_error; }
+uint32_t massrt_n_inputs(const struct massrt_exec *x) { return x->p->n_inputs; }
+uint32_t massrt_n_outputs(const struct massrt_exec *x) { return x->p->n_outputs; }
+const int64_t *massrt_values(const struct massrt_exec *x) { return x->shape[0]->values; }
+
+/* ---- signatures ---- */
+void massrt_signature_of(const struct massrt_program *p, const struct massrt_io *io, struct massrt_signature *out)
+{
+  *out = (struct massrt_signature){ .name = io->name, .elem = io->elem, .rank = io->rank };
+  for (uint32_t i = 0; i < io->rank; i++) {
+    const struct massrt_expr *e = &p->exprs[io->dims[i]];
+    out->dim[i] = e->op == MASSRT_X_CONST ? e->k : -1;
+    out->dim_name[i] = io->dim_names ? io->dim_names[i] : NULL;
+  }
+}
+static int signature(struct massrt_exec *x, const struct massrt_io *io, uint32_t n, uint32_t i, struct massrt_signature *out)
+{
+  if (i >= n) return fail(x, MASSRT_E_USAGE, "there are %u, number %u was asked for", n, i);
+  massrt_signature_of(x->p, &io[i], out);
+  return MASSRT_OK;
+}
+int massrt_input_signature(const struct massrt_exec *x, uint32_t i, struct massrt_signature *out)
+{
+  return signature((struct massrt_exec *)x, x->p->inputs, x->p->n_inputs, i, out);
+}
+int massrt_output_signature(const struct massrt_exec *x, uint32_t i, struct massrt_signature *out)
+{
+  return signature((struct massrt_exec *)x, x->p->outputs, x->p->n_outputs, i, out);
+}
+
+/* ---- create ---- */
+static int check_program(const struct massrt_program *p)
+{
+  if (p->magic != MASSRT_MAGIC) return fail(NULL, MASSRT_E_USAGE, "not a program of massc");
+  if (p->abi != MASSRT_ABI_VERSION || p->bytes != sizeof *p)
+    return fail(NULL, MASSRT_E_USAGE, "the program follows version %u of the runtime's interface, this runtime version %u", p->abi, MASSRT_ABI_VERSION);
+  return MASSRT_OK;
+}
+static int check_config(const struct massrt_config *c)
+{
+  if (!c->alloc != !c->free) return fail(NULL, MASSRT_E_USAGE, "config: alloc and free go together");
+  if (c->threads < 0 || c->threads > MASSRT_MAX_THREADS) return fail(NULL, MASSRT_E_USAGE, "config: %d threads; 0 (all) to %d are possible", c->threads, MASSRT_MAX_THREADS);
+  if (c->device && strcmp(c->device, "cpu") && strcmp(c->device, "cpu:0"))
+    return fail(NULL, MASSRT_E_DEVICE, "device %s: the program was compiled for the processor (cpu) only", c->device);
+  return MASSRT_OK;
+}
+static const struct massrt_version *pick_version(const struct massrt_program *p)
+{
+  unsigned level = massrt_cpu_level();
+  const struct massrt_version *lowest = NULL;
+  for (uint32_t i = 0; i < p->n_versions; i++) {
+    const struct massrt_version *v = &p->versions[i];
+    if (v->level <= level) return v;
+    if (!lowest || v->level < lowest->level) lowest = v;
+  }
+  if (!lowest) { fail(NULL, MASSRT_E_USAGE, "the program has no version"); return NULL; }
+  char missing[256];
+  massrt_cpu_missing(lowest->level, missing, sizeof missing);
+  fail(NULL, MASSRT_E_DEVICE, "the processor lacks %s, which %s needs; compile with --target=cpu:x86-64-v%u", missing, lowest->target, level < 2 ? 2 : level);
+  return NULL;
+}
+static uint64_t max_scratch(const struct massrt_program *p)
+{
+  uint64_t most = 0;
+  for (uint32_t i = 0; i < p->n_kernels; i++)
+    if (p->kernels[i].scratch_bytes > most) most = p->kernels[i].scratch_bytes;
+  return most;
+}
+/* The instance, its arguments and the list of those that change with every run. */
+static uint64_t exec_bytes(const struct massrt_program *p)
+{
+  return sizeof(struct massrt_exec) + p->n_args * (sizeof(union massrt_word) + sizeof(uint32_t));
+}
+static struct massrt_exec *new_exec(const struct massrt_program *p, const struct massrt_config *c)
+{
+  struct massrt_mem m;
+  massrt_mem_init(&m, c);
+  struct massrt_exec *x = massrt_alloc(&m, exec_bytes(p), MASSRT_ALIGN);
+  if (!x) return NULL;
+  memset(x, 0, exec_bytes(p));
+  x->p = p;
+  x->mem = m;
+  x->args = (union massrt_word *)(x + 1);
+  x->io_args = (uint32_t *)(x->args + p->n_args);
+  for (uint32_t i = 0; i < p->n_args; i++)
+    if (p->args[i].kind == MASSRT_A_INPUT || p->args[i].kind == MASSRT_A_OUTPUT) x->io_args[x->n_io_args++] = i;
+  for (uint32_t i = 0; i < p->n_inputs; i++) x->n_dims += p->inputs[i].rank;
+  x->pool = massrt_pool_create(&m, c->threads ? c->threads : massrt_usable_cores(), max_scratch(p));
+  if (!x->pool) { massrt_release(&m, x, exec_bytes(p)); return NULL; }
+  return x;
+}
+int massrt_create(const struct massrt_program *p, const struct massrt_config *user, struct massrt_exec **out)
+{
+  struct massrt_config c = { 0 };
+  *out = NULL;
+  create_error[0] = 0;
+  if (user) memcpy(&c, user, user->size && user->size < sizeof c ? user->size : sizeof c);
+  int rc = check_program(p);
+  if (!rc) rc = check_config(&c);
+  if (rc) return rc;
+  const struct massrt_version *v = pick_version(p);
+  if (!v) return p->n_versions ? MASSRT_E_DEVICE : MASSRT_E_USAGE;
+  struct massrt_exec *x = new_exec(p, &c);
+  if (!x) return fail(NULL, MASSRT_E_MEMORY, "no memory for an instance of %s", p->name);
+  x->v = v;
+  *out = x;
+  return MASSRT_OK;
+}
+void massrt_destroy(struct massrt_exec *x)
+{
+  if (!x) return;
+  massrt_pool_destroy(x->pool);
+  for (int i = 0; i < MASSRT_SHAPES; i++)
+    if (x->shape[i]) massrt_release(&x->mem, x->shape[i], x->shape[i]->bytes);
+  massrt_release(&x->mem, x->arena, x->arena_bytes);
+  struct massrt_mem m = x->mem;
+  massrt_release(&m, x, exec_bytes(x->p));
+}
+
+/* ---- shapes: checks ---- */
+static int check_types(struct massrt_exec *x, const struct massrt_tensor *in)
+{
+  for (uint32_t i = 0; i < x->p->n_inputs; i++) {
+    const struct massrt_io *io = &x->p->inputs[i];
+    if (in[i].elem != io->elem)
+      return fail(x, MASSRT_E_INPUT, "input \"%s\": element type is %s, expected %s", io->name, in[i].elem < MASSRT_N_ELEMS ? massrt_elem_name[in[i].elem] : "unknown",
+                  massrt_elem_name[io->elem]);
+    if (in[i].rank != io->rank) return fail(x, MASSRT_E_INPUT, "input \"%s\": rank is %u, expected %u", io->name, in[i].rank, io->rank);
+  }
+  return MASSRT_OK;
+}
+static const char *dim_name(const struct massrt_io *io, uint32_t axis)
+{
+  return io->dim_names && io->dim_names[axis] ? io->dim_names[axis] : NULL;
+}
+static int bad_dim(struct massrt_exec *x, const struct massrt_io *io, uint32_t axis, int64_t found, const char *expected)
+{
+  const char *name = dim_name(io, axis);
+  return fail(x, MASSRT_E_INPUT, "input \"%s\", axis %u%s%s%s: size is %lld, expected %s", io->name, axis, name ? " (" : "", name ? name : "", name ? ")" : "",
+              (long long)found, expected);
+}
+static int check_symbol(struct massrt_exec *x, const struct massrt_sym *s, int64_t v)
+{
+  char want[96];
+  if (v >= 0 && v >= s->lo && v <= s->hi && (s->by <= 1 || v % s->by == 0)) return MASSRT_OK;
+  int n = s->hi == INT64_MAX ? snprintf(want, sizeof want, "at least %lld", (long long)s->lo)
+                             : snprintf(want, sizeof want, "%lld to %lld", (long long)s->lo, (long long)s->hi);
+  if (s->by > 1) snprintf(want + n, sizeof want - (size_t)n, ", a multiple of %lld", (long long)s->by);
+  return bad_dim(x, &x->p->inputs[s->input], s->axis, v, want);
+}
+static int check_dims(struct massrt_exec *x, const struct massrt_tensor *in, const int64_t *values)
+{
+  for (uint32_t i = 0; i < x->p->n_inputs; i++) {
+    const struct massrt_io *io = &x->p->inputs[i];
+    for (uint32_t a = 0; a < io->rank; a++) {
+      char want[32];
+      snprintf(want, sizeof want, "%lld", (long long)values[io->dims[a]]);
+      if (in[i].dim[a] != values[io->dims[a]]) return bad_dim(x, io, a, in[i].dim[a], want);
+    }
+  }
+  return MASSRT_OK;
+}
+static int check_requires(struct massrt_exec *x, const int64_t *values)
+{
+  for (uint32_t i = 0; i < x->p->n_requires; i++) {
+    const struct massrt_require *r = &x->p->requires_[i];
+    int64_t v = values[r->expr];
+    if (r->eq ? v != 0 : v < 0) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs do not fit: %s", r->why);
+  }
+  return MASSRT_OK;
+}
+static bool value_of(const struct massrt_expr *e, const int64_t *syms, const int64_t *v, int64_t *out)
+{
+  int64_t q;
+  switch (e->op) {
+  case MASSRT_X_CONST: *out = e->k; return true;
+  case MASSRT_X_SYM: *out = syms[e->k]; return true;
+  case MASSRT_X_ADD: return !__builtin_add_overflow(v[e->a], v[e->b], out);
+  case MASSRT_X_MUL: return !__builtin_mul_overflow(v[e->a], v[e->b], out);
+  case MASSRT_X_DIV:
+    if (v[e->b] <= 0) return false;
+    q = v[e->a] / v[e->b];
+    *out = q - (v[e->a] % v[e->b] < 0);
+    return true;
+  case MASSRT_X_MIN: *out = v[e->a] < v[e->b] ? v[e->a] : v[e->b]; return true;
+  case MASSRT_X_MAX: *out = v[e->a] > v[e->b] ? v[e->a] : v[e->b]; return true;
+  case MASSRT_X_BCAST: *out = v[e->a] == 1 ? v[e->b] : v[e->a]; return true;
+  case MASSRT_X_GE0: *out = v[e->a] >= 0; return true;
+  case MASSRT_X_EQ0: *out = v[e->a] == 0; return true;
+  default: return false;
+  }
+}
+static int evaluate(struct massrt_exec *x, struct massrt_shape *s)
+{
+  uint32_t i = 0;
+  while (i < x->p->n_exprs && value_of(&x->p->exprs[i], s->syms, s->values, &s->values[i])) i++;
+  if (i == x->p->n_exprs) return MASSRT_OK;
+  return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large: a size that follows from them overflows");
+}
+
+/* ---- shapes: what follows from them ---- */
+static struct massrt_shape *new_shape(struct massrt_exec *x)
+{
+  const struct massrt_program *p = x->p;
+  uint64_t words = (uint64_t)x->n_dims + p->n_syms + p->n_exprs + p->n_buffers + p->n_inputs + p->n_outputs;
+  uint64_t bytes = sizeof(struct massrt_shape) + words * 8 + p->n_launches * sizeof(uint32_t);
+  struct massrt_shape *s = massrt_alloc(&x->mem, bytes, MASSRT_ALIGN);
+  if (!s) return NULL;
+  memset(s, 0, bytes);
+  s->bytes = bytes;
+  s->dims = (int64_t *)(s + 1);
+  s->syms = s->dims + x->n_dims;
+  s->values = s->syms + p->n_syms;
+  s->offset = s->values + p->n_exprs;
+  s->io_bytes = (uint64_t *)(s->offset + p->n_buffers);
+  s->ways = (uint32_t *)(s->io_bytes + p->n_inputs + p->n_outputs);
+  return s;
+}
+static bool same_dims(const struct massrt_exec *x, const struct massrt_shape *s, const struct massrt_tensor *in)
+{
+  const int64_t *d = s->dims;
+  for (uint32_t i = 0; i < x->p->n_inputs; d += x->p->inputs[i++].rank)
+    if (memcmp(d, in[i].dim, x->p->inputs[i].rank * sizeof *d)) return false;
+  return true;
+}
+static int size_ios(struct massrt_exec *x, const struct massrt_io *io, uint32_t n, const int64_t *values, const char *what, uint64_t *out)
+{
+  for (uint32_t i = 0; i < n; i++) {
+    int64_t dim[MASSRT_MAX_RANK];
+    uint64_t elems;
+    for (uint32_t a = 0; a < io[i].rank; a++) dim[a] = values[io[i].dims[a]];
+    if (!massrt_shape_bytes(io[i].elem, io[i].rank, dim, &elems, &out[i])) return fail(x, MASSRT_E_INPUT, "%s \"%s\": the shape's size overflows", what, io[i].name);
+  }
+  return MASSRT_OK;
+}
+static int plan(struct massrt_exec *x, struct massrt_shape *s)
+{
+  const struct massrt_program *p = x->p;
+  if (p->arena_bytes >= 0) {
+    for (uint32_t i = 0; i < p->n_buffers; i++) s->offset[i] = p->buffers[i].offset;
+    s->arena_bytes = (uint64_t)p->arena_bytes;
+    return MASSRT_OK;
+  }
+  uint64_t at = 0;                                   /* one behind the other: right, and wasteful */
+  for (uint32_t i = 0; i < p->n_buffers; i++) {
+    int64_t bytes = s->values[p->buffers[i].bytes];
+    if (bytes < 0 || bytes > INT64_MAX / 2 || at > INT64_MAX / 4) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large");
+    s->offset[i] = (int64_t)at;
+    at += ((uint64_t)bytes + MASSRT_ALIGN - 1) / MASSRT_ALIGN * MASSRT_ALIGN;
+  }
+  s->arena_bytes = at;
+  return MASSRT_OK;
+}
+/* A hand-off costs about a microsecond with its cache misses, so each thread gets at least MIN_NS of work, guessed at a few operations or bytes per
+ * nanosecond; launches that state neither get all threads. */
+static uint32_t launch_ways(const struct massrt_exec *x, const struct massrt_launch *l, const int64_t *values)
+{
+  enum { PER_NS = 4, MIN_NS = 2000 };
+  int64_t tasks = values[l->tasks], n = massrt_pool_threads(x->pool);
+  int64_t work = l->work == MASSRT_NO_EXPR ? 0 : values[l->work], bytes = l->bytes == MASSRT_NO_EXPR ? 0 : values[l->bytes];
+  int64_t cost = (work > bytes ? work : bytes) / (PER_NS * MIN_NS) + 1;
+  if (n > tasks) n = tasks;
+  if ((work || bytes) && n > cost) n = cost;
+  return n < 1 ? 1 : (uint32_t)n;
+}
+static int fill_shape(struct massrt_exec *x, struct massrt_shape *s, const struct massrt_tensor *in)
+{
+  const struct massrt_program *p = x->p;
+  for (uint32_t i = 0; i < p->n_syms; i++) {
+    s->syms[i] = in[p->syms[i].input].dim[p->syms[i].axis];
+    int rc = check_symbol(x, &p->syms[i], s->syms[i]);
+    if (rc) return rc;
+  }
+  int rc = evaluate(x, s);
+  if (!rc) rc = check_dims(x, in, s->values);
+  if (!rc) rc = check_requires(x, s->values);
+  if (!rc) rc = size_ios(x, p->inputs, p->n_inputs, s->values, "input", s->io_bytes);
+  if (!rc) rc = size_ios(x, p->outputs, p->n_outputs, s->values, "output", s->io_bytes + p->n_inputs);
+  if (!rc) rc = plan(x, s);
+  if (rc) return rc;
+  for (uint32_t i = 0; i < p->n_launches; i++) s->ways[i] = launch_ways(x, &p->launches[i], s->values);
+  int64_t *d = s->dims;
+  for (uint32_t i = 0; i < p->n_inputs; d += p->inputs[i++].rank) memcpy(d, in[i].dim, p->inputs[i].rank * sizeof *d);
+  return MASSRT_OK;
+}
+/* Moves shape[i] to the front. */
+static void to_front(struct massrt_exec *x, uint32_t i)
+{
+  struct massrt_shape *s = x->shape[i];
+  memmove(&x->shape[1], &x->shape[0], i * sizeof s);
+  x->shape[0] = s;
+}
+/* Makes shape[0] the one of these inputs. Entries behind n_shapes are memory to reuse. */
+static int find_shape(struct massrt_exec *x, const struct massrt_tensor *in)
+{
+  for (uint32_t i = 0; i < x->n_shapes; i++)
+    if (same_dims(x, x->shape[i], in)) { to_front(x, i); return MASSRT_OK; }
+  if (x->n_shapes == MASSRT_SHAPES) x->n_shapes--;
+  uint32_t at = x->n_shapes;
+  if (!x->shape[at]) x->shape[at] = new_shape(x);
+  if (!x->shape[at]) return fail(x, MASSRT_E_MEMORY, "no memory for the sizes of a new shape");
+  int rc = fill_shape(x, x->shape[at], in);
+  if (rc) return rc;
+  to_front(x, at);
+  x->n_shapes++;
+  return MASSRT_OK;
+}
+static int grow_arena(struct massrt_exec *x, uint64_t bytes)
+{
+  if (bytes <= x->arena_bytes) return MASSRT_OK;
+  massrt_release(&x->mem, x->arena, x->arena_bytes);
+  x->arena_bytes = 0;
+  x->arena = massrt_alloc(&x->mem, bytes, MASSRT_ALIGN);
+  if (!x->arena) return fail(x, MASSRT_E_MEMORY, "no memory: %llu bytes of activations are needed for these input shapes", (unsigned long long)bytes);
+  x->arena_bytes = bytes;
+  return MASSRT_OK;
+}
+static void bind_args(struct massrt_exec *x)
+{
+  const struct massrt_shape *s = x->shape[0];
+  for (uint32_t i = 0; i < x->p->n_args; i++) {
+    const struct massrt_arg *a = &x->p->args[i];
+    if (a->kind == MASSRT_A_BUFFER) x->args[i].p = x->arena + s->offset[a->index] + a->offset;
+    if (a->kind == MASSRT_A_WEIGHT) x->args[i].p = (uint8_t *)x->p->weights + a->offset;
+    if (a->kind == MASSRT_A_EXPR) x->args[i].i = s->values[a->index];
+  }
+}
+static void report_outputs(const struct massrt_exec *x, struct massrt_tensor *out)
+{
+  for (uint32_t i = 0; i < x->p->n_outputs; i++) {
+    const struct massrt_io *io = &x->p->outputs[i];
+    out[i].elem = io->elem;
+    out[i].rank = io->rank;
+    for (uint32_t a = 0; a < io->rank; a++) out[i].dim[a] = x->shape[0]->values[io->dims[a]];
+  }
+}
+int massrt_prepare(struct massrt_exec *x, const struct massrt_tensor *in, struct massrt_tensor *out)
+{
+  int rc = check_types(x, in);
+  if (!rc && !(x->ready && same_dims(x, x->shape[0], in))) {
+    x->ready = false;
+    rc = find_shape(x, in);
+    if (!rc) rc = grow_arena(x, x->shape[0]->arena_bytes);
+    if (!rc) {
+      bind_args(x);
+      x->ready = true;
+    }
+  }
+  if (!rc && out) report_outputs(x, out);
+  return rc;
+}
+/* A symbol's value where some input states it: by the axis that binds it, or another that is just this symbol. -1: nowhere. */
+static int64_t stated(const struct massrt_program *p, uint32_t sym, const struct massrt_tensor *in)
+{
+  for (uint32_t i = 0; i < p->n_inputs; i++)
+    for (uint32_t a = 0; a < p->inputs[i].rank; a++) {
+      const struct massrt_expr *e = &p->exprs[p->inputs[i].dims[a]];
+      if (e->op == MASSRT_X_SYM && e->k == sym && in[i].dim[a] >= 0) return in[i].dim[a];
+    }
+  return in[p->syms[sym].input].dim[p->syms[sym].axis];
+}
+int massrt_complete(struct massrt_exec *x, struct massrt_tensor *in)
+{
+  const struct massrt_program *p = x->p;
+  struct massrt_shape *s = new_shape(x);
+  if (!s) return fail(x, MASSRT_E_MEMORY, "no memory for the sizes of a new shape");
+  for (uint32_t i = 0; i < p->n_syms; i++) {
+    int64_t by = p->syms[i].by > 1 ? p->syms[i].by : 1, lo = p->syms[i].lo > 1 ? p->syms[i].lo : 1;
+    s->syms[i] = stated(p, i, in);
+    if (s->syms[i] < 0) s->syms[i] = (lo + by - 1) / by * by;
+  }
+  int rc = evaluate(x, s);
+  for (uint32_t i = 0; i < p->n_inputs && !rc; i++)
+    for (uint32_t a = 0; a < p->inputs[i].rank; a++)
+      if (in[i].dim[a] < 0) in[i].dim[a] = s->values[p->inputs[i].dims[a]];
+  massrt_release(&x->mem, s, s->bytes);
+  return rc;
+}
+
+/* ---- run ---- */
+static int check_memory(struct massrt_exec *x, const struct massrt_io *io, uint32_t n, const struct massrt_tensor *t, const uint64_t *need, const char *what)
+{
+  for (uint32_t i = 0; i < n; i++)
+    if (t[i].bytes < need[i] || (need[i] && (!t[i].data || (uintptr_t)t[i].data % massrt_elem_bytes[io[i].elem])))
+      return fail(x, MASSRT_E_USAGE, "%s \"%s\": %llu bytes at %s memory, %llu are needed", what, io[i].name, (unsigned long long)t[i].bytes,
+                  !t[i].data ? "no" : (uintptr_t)t[i].data % massrt_elem_bytes[io[i].elem] ? "misaligned" : "this", (unsigned long long)need[i]);
+  return MASSRT_OK;
+}
+int massrt_run(struct massrt_exec *x, const struct massrt_tensor *in, struct massrt_tensor *out)
+{
+  const struct massrt_program *p = x->p;
+  int rc = massrt_prepare(x, in, NULL);
+  if (!rc) rc = check_memory(x, p->inputs, p->n_inputs, in, x->shape[0]->io_bytes, "input");
+  if (!rc) rc = check_memory(x, p->outputs, p->n_outputs, out, x->shape[0]->io_bytes + p->n_inputs, "output");
+  if (rc) return rc;
+  for (uint32_t i = 0; i < x->n_io_args; i++) {
+    const struct massrt_arg *a = &p->args[x->io_args[i]];
+    x->args[x->io_args[i]].p = (uint8_t *)(a->kind == MASSRT_A_INPUT ? in : out)[a->index].data + a->offset;
+  }
+  massrt_pool_wake(x->pool);
+  x->error[0] = 0;
+  rc = p->run(x);
+  if (rc) return x->error[0] ? rc : fail(x, rc, "the program returned %d", rc);
+  report_outputs(x, out);
+  return MASSRT_OK;
+}
+
+/* ---- what emitted code calls ---- */
+int massrt_launch(struct massrt_exec *x, uint32_t launch)
+{
+  const struct massrt_launch *l = &x->p->launches[launch];
+  const struct massrt_shape *s = x->shape[0];
+  int64_t start = x->trace ? massrt_now_ns() : 0;
+  if (s->values[l->tasks] > 0) massrt_pool_run(x->pool, x->v->fn[l->kernel], x->args + l->first_arg, s->values[l->tasks], (int)s->ways[launch]);
+  if (x->trace) x->trace(x->trace_arg, launch, start, massrt_now_ns());
+  return MASSRT_OK;
+}
+enum { COPY_CHUNK = 64 << 10 };
+static void copy_chunks(const union massrt_word *w, int64_t t0, int64_t t1, void *scratch)
+{
+  (void)scratch;
+  int64_t from = t0 * COPY_CHUNK, to = t1 * COPY_CHUNK < w[2].i ? t1 * COPY_CHUNK : w[2].i;
+  memmove((char *)w[0].p + from, (const char *)w[1].p + from, (size_t)(to - from));
+}
+int massrt_copy(struct massrt_exec *x, uint32_t from_arg, uint32_t to_arg, uint32_t bytes_expr)
+{
+  const union massrt_word w[3] = { { .p = x->args[to_arg].p }, { .p = x->args[from_arg].p }, { .i = x->shape[0]->values[bytes_expr] } };
+  if (w[2].i > 0 && w[0].p != w[1].p) massrt_pool_run(x->pool, copy_chunks, w, (w[2].i + COPY_CHUNK - 1) / COPY_CHUNK, (int)(w[2].i / (4 * COPY_CHUNK)) + 1);
+  return MASSRT_OK;
+}
