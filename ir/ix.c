@@ -52,7 +52,7 @@ static const struct ix_mono *mono_intern(struct ir_ixs *t, const struct ir_atom 
     m->a[i] = a[i];
     m->test |= ix_is_test(a[i]);
     m->div |= a[i]->kind == IR_ATOM_DIV;
-    m->rich |= a[i]->kind != IR_ATOM_SYM || a[i]->sym->def;
+    m->rich |= a[i]->kind != IR_ATOM_SYM || !x->key_sym;
     m->bloom |= x->bloom;
     if (x->depth > m->depth) m->depth = x->depth;
   }

@@ -61,7 +61,7 @@ static bool flatten(struct ir_ixs *t, const struct poly *r, const struct ir_ix *
   *den = ir_ix_mul(d->b, b);
   return !(*num)->over && !(*den)->over;
 }
-/* r = g*L + R with R the terms that g does not divide; true when 0 <= R < g. */
+/* r = g*L + R with R the terms that g does not divide; true when R lies in one multiple of g, which then goes to L. */
 static bool split_by(struct ir_ixs *t, const struct ir_facts *f, const struct poly *r, int64_t g, struct poly *l)
 {
   struct poly rest = { .n = 0 };
@@ -74,7 +74,8 @@ static bool split_by(struct ir_ixs *t, const struct ir_facts *f, const struct po
   }
   if (!l->n) return false;
   if (rest.n == 0 || (rest.n == 1 && !rest.v[0].m->n)) return true;
-  return quotient_is(t, f, &rest, ir_ix_int(t, g), 0);
+  int64_t c;
+  return constant_quotient(t, f, &rest, ir_ix_int(t, g), &c) && poly_addi(t, l, c);
 }
 static const struct ir_ix *div_const(struct ir_ixs *t, const struct ir_facts *f, const struct ir_ix *a, int64_t b)
 {
@@ -107,7 +108,7 @@ static const struct ir_ix *div_const(struct ir_ixs *t, const struct ir_facts *f,
   if (flatten(t, &r, bx, &num, &den)) return plus(t, &q, ix_div(f, num, den));
   return plus(t, &q, ix_atom(t, IR_ATOM_DIV, ix_of_poly(t, &r), bx));
 }
-/* r = x*L + R, R free of the atom x; true when 0 <= R < x. */
+/* r = x*L + R, R free of the atom x; true when R lies in one multiple of x, which then goes to L. */
 static bool split_by_atom(struct ir_ixs *t, const struct ir_facts *f, const struct poly *r, const struct ix_atom *x, struct poly *l)
 {
   struct poly rest = { .n = 0 };
@@ -118,7 +119,10 @@ static bool split_by_atom(struct ir_ixs *t, const struct ir_facts *f, const stru
     else rest.v[rest.n++] = r->v[i];
   }
   if (!l->n) return false;
-  return !rest.n || quotient_is(t, f, &rest, x->ix, 0);
+  if (!rest.n) return true;
+  for (int64_t c = 0; c >= -1; c--)
+    if (quotient_is(t, f, &rest, x->ix, c)) return poly_addi(t, l, c);
+  return false;
 }
 static int64_t content(const struct ir_ix *e)
 {
@@ -195,8 +199,16 @@ const struct ir_ix *ir_ix_modi(const struct ir_ix *a, int64_t k) { return ir_ix_
 const struct ir_ix *ir_ix_cdiv(const struct ir_ix *a, const struct ir_ix *b) { return ir_ix_div(ir_ix_addi(ir_ix_add(a, b), -1), b); }
 const struct ir_ix *ir_ix_cdivi(const struct ir_ix *a, int64_t k) { return ir_ix_cdiv(a, ir_ix_int(a->t, k)); }
 
-/* ---- min, max: a set of operands, none surely beaten by another, nested from the right in order of id ---- */
+/* ---- min, max: a set of operands, none surely beaten by another, nested from the right in the order of their content ---- */
 enum { MAX_OPERANDS = 16 };
+static bool before(const struct ir_ix *a, const struct ir_ix *b)      /* kept by a common factor > 0 */
+{
+  for (uint32_t i = 0; i < a->n && i < b->n; i++) {
+    int c = mono_cmp(a->v[i].m, b->v[i].m);
+    if (c || a->v[i].k != b->v[i].k) return c ? c < 0 : a->v[i].k < b->v[i].k;
+  }
+  return a->n > b->n;
+}
 struct operands { enum ir_atom_kind kind; uint32_t n; const struct ir_ix *v[MAX_OPERANDS]; };
 static bool beats(const struct ir_facts *f, enum ir_atom_kind kind, const struct ir_ix *a, const struct ir_ix *b)   /* a is never above (max: below) b */
 {
@@ -214,7 +226,7 @@ static bool put_operand(const struct ir_facts *f, struct operands *o, const stru
     if (!beats(f, o->kind, e, o->v[i])) o->v[n++] = o->v[i];
   if (n == MAX_OPERANDS) return false;
   uint32_t j = n;
-  for (; j && o->v[j - 1]->id > e->id; j--) o->v[j] = o->v[j - 1];
+  for (; j && before(e, o->v[j - 1]); j--) o->v[j] = o->v[j - 1];
   o->v[j] = e;
   o->n = n + 1;
   return true;
@@ -243,7 +255,7 @@ static const struct ir_ix *extreme(const struct ir_facts *f, enum ir_atom_kind k
   struct operands o = { .kind = kind };
   IR_ASSERT(a->t == b->t);
   if (a == b) return a;
-  if (!spread(f, &o, a) || !spread(f, &o, b)) return pair(kind, a->id < b->id ? a : b, a->id < b->id ? b : a);
+  if (!spread(f, &o, a) || !spread(f, &o, b)) return before(a, b) ? pair(kind, a, b) : pair(kind, b, a);
   const struct ir_ix *e = o.v[o.n - 1];
   for (uint32_t i = o.n - 1; i-- > 0;) e = pair(kind, o.v[i], e);
   return e;
@@ -266,7 +278,7 @@ const struct ir_ix *ix_bcast(const struct ir_facts *f, const struct ir_ix *a, co
   IR_ASSERT(a->t == b->t);
   if (a == b || ir_ix_is(b, 1)) return a;
   if (ir_ix_is(a, 1)) return b;
-  if (a->id > b->id) { const struct ir_ix *x = a; a = b; b = x; }
+  if (before(b, a)) { const struct ir_ix *x = a; a = b; b = x; }
   bool ka = a->lo == a->hi, a2 = at_least_2(f, a), b2 = at_least_2(f, b);
   if (a2 && (!b2 || ka || b->lo != b->hi)) return a;   /* the other is 1 or the same; a constant is the better name */
   if (b2) return b;

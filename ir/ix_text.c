@@ -29,7 +29,12 @@ static void put_name(struct ir_buf *b, const char *s)
 }
 static void put_sum(struct ir_buf *b, struct ir_ixs *t, const struct term *v, uint32_t n);
 static void put_ix(struct ir_buf *b, const struct ir_ix *e) { put_sum(b, e->t, e->v, e->n); }
-static bool single_atom(const struct ir_ix *e) { return e->n == 1 && e->v[0].k == 1 && e->v[0].m->n == 1 && e->v[0].m->a[0]->kind != IR_ATOM_DIV; }
+static bool single_atom(const struct ir_ix *e)         /* printed without an operator */
+{
+  if (e->n != 1 || e->v[0].k != 1 || e->v[0].m->n != 1) return false;
+  const struct ir_atom *a = e->v[0].m->a[0];
+  return a->kind != IR_ATOM_DIV && (a->kind != IR_ATOM_SYM || !a->sym->whole);
+}
 static void put_operand(struct ir_buf *b, const struct ir_ix *e)      /* right of / or %, or left of % */
 {
   bool bare = single_atom(e) || ir_ix_as_sym(e) || !e->n || (e->n == 1 && !e->v[0].m->n && e->v[0].k >= 0);
