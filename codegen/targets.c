@@ -1,0 +1,81 @@
+/* The targets that massc compiles for: rows of targets.def, and "cpu", which is this machine. */
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+#include "codegen/codegen.h"
+
+/* Of a named target's cores nothing is known, and the program must not depend on where it was compiled. */
+enum { NAMED_CORES = 8, N_LEVELS = 0
+#define CPU_LEVEL(...) + 1
+#define CPU_NAME(...)
+#include "codegen/targets.def"
+#undef CPU_LEVEL
+#undef CPU_NAME
+};
+
+static const struct cg_target levels[] = {
+#define CPU_LEVEL(lv, tun, lanes_, vregs, fma_, l1, l2) \
+  { .name = "cpu:x86-64-v" #lv, .cpu = "x86-64-v" #lv, .tune = tun, .level = lv, .vec_lanes = lanes_, .n_vregs = vregs, .fma = fma_, .l1_bytes = l1, .l2_bytes = l2, \
+    .cores = NAMED_CORES, .warps = 1, .lanes = 1 },
+#define CPU_NAME(name, level)
+#include "codegen/targets.def"
+#undef CPU_LEVEL
+#undef CPU_NAME
+};
+
+static const struct { const char *name; unsigned level; } processors[] = {
+#define CPU_LEVEL(...)
+#define CPU_NAME(nm, lv) { "cpu:" nm, lv },
+#include "codegen/targets.def"
+#undef CPU_LEVEL
+#undef CPU_NAME
+};
+enum { N_PROCESSORS = sizeof processors / sizeof *processors };
+
+static struct cg_target named[N_PROCESSORS], here;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static const struct cg_target *at_level(unsigned level)
+{
+  const struct cg_target *t = &levels[0];
+  for (unsigned i = 0; i < N_LEVELS; i++)
+    if (levels[i].level <= level) t = &levels[i];
+  return t;
+}
+
+static unsigned this_level(void)
+{
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("x86-64-v4") ? 4 : __builtin_cpu_supports("x86-64-v3") ? 3 : 2;
+}
+
+static void measured(int64_t *v, long bytes) { if (bytes > 0) *v = bytes; }
+
+static void fill(void)
+{
+  for (unsigned i = 0; i < N_PROCESSORS; i++) {
+    named[i] = *at_level(processors[i].level);
+    named[i].name = processors[i].name;
+  }
+  here = *at_level(this_level());
+  measured(&here.l1_bytes, sysconf(_SC_LEVEL1_DCACHE_SIZE));
+  measured(&here.l2_bytes, sysconf(_SC_LEVEL2_CACHE_SIZE));
+  long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  here.cores = cores > 0 ? (unsigned)cores : 1;
+}
+
+const struct cg_target *cg_target_at(unsigned i)
+{
+  pthread_once(&once, fill);
+  return i < N_LEVELS ? &levels[i] : i < N_LEVELS + N_PROCESSORS ? &named[i - N_LEVELS] : NULL;
+}
+
+const struct cg_target *cg_target_find(const char *name, size_t n)
+{
+  pthread_once(&once, fill);
+  if (n == 3 && !memcmp(name, "cpu", 3)) return &here;
+  const struct cg_target *t;
+  for (unsigned i = 0; (t = cg_target_at(i)); i++)
+    if (strlen(t->name) == n && !memcmp(t->name, name, n)) return t;
+  return NULL;
+}
