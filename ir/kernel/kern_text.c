@@ -40,13 +40,13 @@ static void number(const struct kir_kern *k)
   for (struct kir_op *o; (o = kir_walk(k, &w)) != NULL;)
     if (kir_op_has_value(o)) o->id = id++;
 }
-static void use(struct kir_used *u, const struct kir_kern *k)
+void kir_kern_used(struct kir_used *u, const struct kir_kern *k, bool facts)
 {
   struct kir_walk w = { 0 };
   kir_used_init(u, k->ixs);
   for (uint32_t i = 0; i < k->args.n; i++) kir_used_arr(u, k->args.v[i]);
   for (uint32_t i = 0; i < k->syms.n; i++) kir_used_ix(u, k->syms.v[i]);
-  for (uint32_t i = 0; i < k->facts.ge0.n; i++) kir_used_ix(u, k->facts.ge0.v[i]);
+  for (uint32_t i = 0; facts && i < k->facts.ge0.n; i++) kir_used_ix(u, k->facts.ge0.v[i]);
   for (uint32_t i = 0; i < k->grid.n; i++) {
     kir_used_ix(u, k->grid.v[i].var);
     kir_used_ix(u, k->grid.v[i].trips);
@@ -172,7 +172,7 @@ static void effect(struct ir_buf *b, const struct kir_op *o)
     ir_ix_print(b, o->var);
     list(b, " = ", o->ix, 1, " .. ");
     ir_ix_print(b, o->ix[1]);
-    if (o->sub && o->sub != KIR_REPLAY) ir_buf_printf(b, " unroll %u", o->sub);
+    if (o->sub > 1 && o->sub != KIR_REPLAY) ir_buf_printf(b, " unroll %u", o->sub);
     break;
   case KIR_if: list(b, " (", o->ix, o->n_ix, ")"); break;
   case KIR_tile: ir_buf_printf(b, " %%%s", o->reg->name); break;
@@ -191,7 +191,12 @@ static void effect(struct ir_buf *b, const struct kir_op *o)
     kir_text_primary(b, o->e->a[0]);
     ir_buf_printf(b, " * ");
     kir_text_primary(b, o->e->a[1]);
-    list(b, " over (", o->ix, 1, ")");
+    ir_buf_printf(b, " over (");
+    if (o->var) {
+      ir_ix_print(b, o->var);
+      ir_buf_printf(b, " < ");
+    }
+    list(b, "", o->ix, 1, ")");
     ir_buf_printf(b, " by %s", o->inst->name);
     break;
   case KIR_reduce:
@@ -267,7 +272,7 @@ void kir_kern_print(struct ir_buf *b, const struct kir_kern *k)
     kir_text_arr(b, k->args.v[i], k->args.v[i]->name);
   }
   list(b, k->syms.n ? "; " : "", k->syms.v, k->syms.n, ")");
-  use(&u, k);
+  kir_kern_used(&u, k, true);
   kir_text_where(b, &u, true);
   kir_used_deinit(&u);
   kir_text_facts(b, &k->facts);

@@ -52,12 +52,12 @@ static void statement(struct printer *p, const struct kir_stmt *s)
   kir_text_expr(b, s->e, array_name, p);
   ir_buf_printf(b, "\n");
 }
-static void use(struct kir_used *u, const struct kir_nest *n)
+void kir_nest_used(struct kir_used *u, const struct kir_nest *n, bool facts)
 {
   kir_used_init(u, n->ixs);
   for (uint32_t i = 0; i < n->args.n; i++) kir_used_arr(u, n->args.v[i]);
   for (uint32_t i = 0; i < n->temps.n; i++) kir_used_arr(u, n->temps.v[i]);
-  for (uint32_t i = 0; i < n->facts.ge0.n; i++) kir_used_ix(u, n->facts.ge0.v[i]);
+  for (uint32_t i = 0; facts && i < n->facts.ge0.n; i++) kir_used_ix(u, n->facts.ge0.v[i]);
   for (uint32_t i = 0; i < n->stmts.n; i++) {
     const struct kir_stmt *s = n->stmts.v[i];
     for (unsigned j = 0; j < s->n_axes; j++) kir_used_ix(u, s->axes[j].ext);
@@ -75,7 +75,7 @@ void kir_nest_text(struct ir_buf *b, const struct kir_nest *n, bool numbered)
     kir_text_arr(b, n->args.v[i], array_name(n->args.v[i], &p));
   }
   ir_buf_printf(b, ")");
-  use(&u, n);
+  kir_nest_used(&u, n, true);
   kir_text_where(b, &u, false);
   kir_used_deinit(&u);
   kir_text_facts(b, &n->facts);
