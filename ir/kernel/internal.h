@@ -27,6 +27,7 @@ struct kir_op *kir_walk(const struct kir_kern *k, struct kir_walk *w);  /* NULL 
 bool kir_op_has_value(const struct kir_op *o);
 
 /* ---- text ---- */
+unsigned kir_sym_bound(struct ir_ixs *t);              /* all visible symbols and their bases have smaller numbers */
 /* Which symbols of a table an expression set uses: one flag per symbol number, of base symbols. */
 struct kir_used { struct ir_ixs *t; uint8_t *on; unsigned n; };
 void kir_used_init(struct kir_used *u, struct ir_ixs *t);           /* on the heap */

@@ -14,6 +14,7 @@ struct kir_ixp {
 struct kir_ixm {
   struct ir_arena *arena;
   struct ir_ixs *t;
+  unsigned n_syms;
   const struct kir_ixp **by_id;
   uint32_t n;
 };
@@ -24,16 +25,24 @@ struct kir_ixm *kir_ixm_create(struct ir_arena *a, struct ir_ixs *t)
   struct kir_ixm *m = IR_NEW(a, struct kir_ixm);
   m->arena = a;
   m->t = t;
+  m->n_syms = kir_sym_bound(t);
   return m;
 }
-unsigned kir_ixm_syms(const struct kir_ixm *m) { return ir_ixs_nsyms(m->t); }
+unsigned kir_ixm_syms(const struct kir_ixm *m) { return m->n_syms; }
 
 static const struct kir_ixp *compile(struct kir_ixm *m, const struct ir_ix *e, unsigned depth);
+/* A symbol that has a place in the row; an opaque one without definition has none. */
+static bool plain(const struct kir_ixm *m, const struct ir_atom *a) { return a->kind == IR_ATOM_SYM && !a->sym->def && a->sym->id < m->n_syms && a->sym->name[0] != '$'; }
 static void factor(struct kir_ixm *m, struct fac *f, const struct ir_atom *a, unsigned depth)
 {
   f->kind = a->kind;
-  if (a->kind == IR_ATOM_SYM && !a->sym->def) {
+  if (plain(m, a)) {
     f->sym = a->sym->id;
+    return;
+  }
+  if (a->kind == IR_ATOM_SYM && !a->sym->def) {        /* fails when evaluated */
+    f->kind = IR_ATOM_LOAD;
+    f->array = UINT32_MAX;
     return;
   }
   if (a->kind == IR_ATOM_SYM) {       /* an opaque symbol is what it stands for: max(def, def) */
@@ -62,7 +71,7 @@ static const struct kir_ixp *compile(struct kir_ixm *m, const struct ir_ix *e, u
   for (unsigned i = 0; i < n; i++) {
     int64_t k = ir_ix_term(e, i, &nf, &fs);
     if (!nf) p->c = k;
-    else if (nf == 1 && fs[0]->kind == IR_ATOM_SYM && !fs[0]->sym->def) {
+    else if (nf == 1 && plain(m, fs[0])) {
       p->lin[p->n_lin].k = k;
       p->lin[p->n_lin++].sym = fs[0]->sym->id;
     } else {
@@ -169,9 +178,9 @@ bool kir_row_bind(struct ir_arena *a, struct kir_row *r, struct ir_ixs *t, const
 }
 bool kir_all_bound(struct ir_arena *a, const struct kir_used *u, const uint8_t *known, const char **why)
 {
-  for (unsigned i = 0; i < u->n; i++) {
-    const struct ir_sym *s = ir_ixs_sym(u->t, i);
-    if (!u->on[i] || known[i] || s->kind != IR_SYM_DIM || s->def) continue;
+  for (unsigned i = 0; i < ir_ixs_nsyms(u->t); i++) {
+    const struct ir_sym *s = ir_ixs_sym(u->t, i), *b = kir_base_sym(ir_ix_find(u->t, s->name), NULL);
+    if (s->kind != IR_SYM_DIM || !u->on[b->id] || known[b->id]) continue;
     *why = ir_arena_printf(a, "symbol %s is not bound", s->name);
     return false;
   }

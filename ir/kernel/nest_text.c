@@ -1,5 +1,5 @@
 /* The nest's text form: printer and parser. The grammar is in docs/kernel-ir.md. */
-#include "ir/kernel/internal.h"
+#include "ir/kernel/lex.h"
 #include <string.h>
 
 struct printer { struct ir_buf *b; const struct kir_nest *n; bool numbered; char tmp[32]; };
@@ -65,6 +65,30 @@ void kir_nest_used(struct kir_used *u, const struct kir_nest *n, bool facts)
     kir_used_expr(u, s->e);
   }
 }
+/* What is known of axes is their extents: the statements say it. */
+static bool of_axes(const struct ir_ix *e)
+{
+  struct kir_used u;
+  bool yes = false;
+  kir_used_init(&u, ir_ix_table(e));
+  kir_used_ix(&u, e);
+  for (unsigned i = 0; i < ir_ixs_nsyms(u.t); i++) {
+    const struct ir_sym *s = ir_ixs_sym(u.t, i);
+    yes |= s->kind == IR_SYM_AXIS && kir_used_sym(&u, ir_ix_find(u.t, s->name));
+  }
+  kir_used_deinit(&u);
+  return yes;
+}
+static void print_facts(struct ir_buf *b, const struct ir_facts *f)
+{
+  const char *sep = " given 0 <= ";
+  for (uint32_t i = 0; i < f->ge0.n; i++) {
+    if (of_axes(f->ge0.v[i])) continue;
+    ir_buf_printf(b, "%s", sep);
+    ir_ix_print(b, f->ge0.v[i]);
+    sep = ", 0 <= ";
+  }
+}
 void kir_nest_text(struct ir_buf *b, const struct kir_nest *n, bool numbered)
 {
   struct printer p = { b, n, numbered, "" };
@@ -78,7 +102,7 @@ void kir_nest_text(struct ir_buf *b, const struct kir_nest *n, bool numbered)
   kir_nest_used(&u, n, true);
   kir_text_where(b, &u, false);
   kir_used_deinit(&u);
-  kir_text_facts(b, &n->facts);
+  print_facts(b, &n->facts);
   ir_buf_printf(b, " {\n");
   for (uint32_t i = 0; i < n->temps.n; i++)
     if (!declared(n, n->temps.v[i])) {
@@ -90,3 +114,116 @@ void kir_nest_text(struct ir_buf *b, const struct kir_nest *n, bool numbered)
   ir_buf_printf(b, "}\n");
 }
 void kir_nest_print(struct ir_buf *b, const struct kir_nest *n) { kir_nest_text(b, n, false); }
+
+/* ---- parser ---- */
+static struct kir_arr *find_array(void *arg, const char *name, size_t len)
+{
+  const struct kir_nest *n = arg;
+  for (uint32_t i = 0; i < n->args.n; i++)
+    if (strlen(n->args.v[i]->name) == len && !memcmp(n->args.v[i]->name, name, len)) return n->args.v[i];
+  for (uint32_t i = 0; i < n->temps.n; i++)
+    if (strlen(n->temps.v[i]->name) == len && !memcmp(n->temps.v[i]->name, name, len)) return n->temps.v[i];
+  return NULL;
+}
+static struct kir_arr *new_array(struct kir_lex *x)
+{
+  const char *s;
+  size_t n;
+  if (!kir_lex_name(x, &s, &n)) return NULL;
+  const char *name = ir_arena_strndup(x->arena, s, n);
+  if (find_array(x->n, s, n)) return kir_lex_error(x, "%s is declared already", name), NULL;
+  if (strcmp(kir_name_clean(x->arena, name), name)) return kir_lex_error(x, "%s is a reserved word", name), NULL;
+  struct kir_arr *a = IR_NEW(x->arena, struct kir_arr);
+  a->name = name;
+  return a;
+}
+/* Arguments may use symbols that "where" declares behind them: they are read twice, first skipped. */
+bool kir_lex_args(struct kir_lex *x)
+{
+  do {
+    struct kir_arr *a = new_array(x);
+    if (!a) return false;
+    TRY(kir_lex_arr(x, a));
+    a->arg = true;
+    a->index = x->n->args.n;
+    ir_push(x->arena, &x->n->args, a);
+  } while (kir_lex_try(x, ","));
+  return true;
+}
+bool kir_lex_skip_parens(struct kir_lex *x)
+{
+  unsigned depth = 1;
+  bool quoted = false;
+  for (; x->s < x->end && depth; x->s++) {
+    if (*x->s == '`') quoted = !quoted;
+    else if (!quoted) depth += (*x->s == '(') - (*x->s == ')');
+  }
+  return !depth || kir_lex_error(x, "expected \")\"");
+}
+static bool parse_statement(struct kir_lex *x)
+{
+  struct kir_axis ax[IR_MAX_RANK];
+  const struct ir_ix *at[IR_MAX_RANK];
+  unsigned n, n_at = 0;
+  const char *s;
+  size_t len;
+  TRY(kir_lex_name(x, &s, &len) && kir_lex_eat(x, "["));
+  const char *name = ir_arena_strndup(x->arena, s, len);
+  struct kir_arr *dst = find_array(x->n, s, len);
+  if (strcmp(kir_name_clean(x->arena, name), name)) return kir_lex_error(x, "%s is a reserved word", name);
+  TRY(kir_lex_axes(x, ax, &n));
+  bool where = kir_lex_try(x, "at");
+  if (where && !dst) return kir_lex_error(x, "%s is not declared", name);
+  if (where) TRY(kir_lex_eat(x, "[") && kir_lex_ixs(x, "]", IR_MAX_RANK, at, &n_at));
+  struct kir_expr *e;
+  TRY(kir_lex_eat(x, "=") && (e = kir_lex_expr(x)));
+  if (!dst) {
+    const struct ir_ix *dim[IR_MAX_RANK];
+    for (unsigned d = 0; d < n; d++) dim[d] = ax[d].ext;
+    dst = kir_nest_temp(x->n, name, e->elem, n, dim);
+  } else if (dst->arg && !dst->out) return kir_lex_error(x, "%s is an operand", name);
+  if (dst->elem != e->elem) return kir_lex_error(x, "%s has another type than the expression", name);
+  if ((where ? n_at : n) != dst->rank) return kir_lex_error(x, "%s has %u dimensions", name, dst->rank);
+  struct kir_stmt *st = kir_stmt(x->n, dst, ax, n, e);
+  if (where) st->at = ir_arena_copy(x->arena, at, sizeof *at * n_at);
+  return true;
+}
+static bool parse_temp(struct kir_lex *x)
+{
+  struct kir_arr *a = new_array(x);
+  if (!a) return false;
+  TRY(kir_lex_arr(x, a));
+  if (a->space != KIR_GLOBAL || a->out || a->at) return kir_lex_error(x, "a temporary has no storage");
+  a->index = x->n->temps.n;
+  ir_push(x->arena, &x->n->temps, a);
+  return true;
+}
+static bool parse_nest(struct kir_lex *x)
+{
+  const char *s;
+  size_t len;
+  TRY(kir_lex_eat(x, "nest") && kir_lex_eat(x, "@"));
+  if (x->s < x->end && *x->s == '(') x->n->name = "";
+  else {
+    TRY(kir_lex_name(x, &s, &len));
+    x->n->name = ir_arena_strndup(x->arena, s, len);
+  }
+  TRY(kir_lex_eat(x, "("));
+  const char *args = x->s, *body;
+  TRY(kir_lex_skip_parens(x) && kir_lex_where(x, false));
+  body = x->s;
+  x->s = args;
+  if (!kir_lex_try(x, ")")) TRY(kir_lex_args(x) && kir_lex_eat(x, ")"));
+  x->s = body;
+  TRY(kir_lex_given(x, &x->n->facts) && kir_lex_eat(x, "{"));
+  while (kir_lex_try(x, "temp")) TRY(parse_temp(x));
+  while (!kir_lex_try(x, "}")) TRY(parse_statement(x));
+  kir_lex_blank(x);
+  return x->s == x->end || kir_lex_error(x, "expected the end");
+}
+struct kir_nest *kir_nest_parse(struct ir_arena *a, struct ir_diags *d, const char *text, size_t n)
+{
+  struct kir_nest *r = kir_nest_create(a, "");
+  struct kir_lex x = { .arena = a, .diags = d, .begin = text, .s = text, .end = text + n, .n = r, .array = find_array, .arg = r };
+  return parse_nest(&x) ? r : NULL;
+}

@@ -15,10 +15,20 @@ const struct ir_sym *kir_base_sym(const struct ir_ix *sym, int64_t *out_by)
   if (out_by) *out_by = k;
   return f[0]->sym;
 }
+unsigned kir_sym_bound(struct ir_ixs *t)
+{
+  unsigned n = 0;
+  for (unsigned i = 0; i < ir_ixs_nsyms(t); i++) {
+    const struct ir_sym *s = ir_ixs_sym(t, i), *b = kir_base_sym(ir_ix_find(t, s->name), NULL);
+    if (s->id >= n) n = s->id + 1;
+    if (b && b->id >= n) n = b->id + 1;
+  }
+  return n;
+}
 void kir_used_init(struct kir_used *u, struct ir_ixs *t)
 {
   u->t = t;
-  u->n = ir_ixs_nsyms(t);
+  u->n = kir_sym_bound(t);
   u->on = calloc(u->n + 1u, 1);
   if (!u->on) ir_bug("kir", "out of memory");
 }
@@ -33,7 +43,8 @@ void kir_used_ix(struct kir_used *u, const struct ir_ix *e)
     for (unsigned j = 0; j < nf; j++) {
       const struct ir_atom *a = f[j];
       if (a->kind == IR_ATOM_SYM) {
-        if (a->sym->id < u->n) u->on[a->sym->id] = 1;
+        if (a->sym->def) kir_used_ix(u, a->sym->def);
+        else if (a->sym->id < u->n) u->on[a->sym->id] = 1;
         continue;
       }
       kir_used_ix(u, a->a);
@@ -74,10 +85,10 @@ static const char *const kind_word[] = { [IR_SYM_DIM] = "", [IR_SYM_COORD] = " c
 void kir_text_where(struct ir_buf *b, const struct kir_used *u, bool axes)
 {
   const char *sep = " where ";
-  for (unsigned i = 0; i < u->n; i++) {
-    const struct ir_ix *e = ir_ix_find(u->t, ir_ixs_sym(u->t, i)->name);
-    const struct ir_sym *s = e ? ir_ix_as_sym(e) : NULL;
-    if (!s || s->id != ir_ixs_sym(u->t, i)->id || s->kind == IR_SYM_COORD || (s->kind != IR_SYM_DIM && !axes) || !kir_used_sym(u, e)) continue;
+  for (unsigned i = 0; i < ir_ixs_nsyms(u->t); i++) {
+    const struct ir_sym *s = ir_ixs_sym(u->t, i);
+    const struct ir_ix *e = ir_ix_find(u->t, s->name);
+    if (s->kind == IR_SYM_COORD || (s->kind != IR_SYM_DIM && !axes) || !kir_used_sym(u, e)) continue;
     ir_buf_printf(b, "%s", sep);
     ir_ix_print(b, e);
     ir_buf_printf(b, "%s in ", kind_word[s->kind]);
