@@ -340,6 +340,7 @@ static struct ir_value *inside(struct outline *o, struct ir_value *v)
   } else {
     r = ir_graph_param(o->body, v->type, v->def ? NULL : v->name);
     r->layout = v->layout;
+    r->weight = v->weight;
     r->form = v->form;
     r->form_n = v->form_n;
     ir_push(o->body->module->arena, &o->outer, v);
@@ -425,6 +426,7 @@ struct ir_node *ir_outline(struct ir_graph *g, enum ir_op op, struct ir_node *co
     v->def = owner;
     v->index = i;
     v->layout = inner->layout;
+    v->weight = inner->weight;
     v->name = inner->name;
     v->form = inner->form;
     v->form_n = inner->form_n;
@@ -471,6 +473,7 @@ void ir_inline(struct ir_node *n)
   for (unsigned i = 0; i < n->n_out; i++) {
     struct ir_value *r = body->results.v[i];
     if (!r->def) r = n->in[r->index];
+    else if (!r->layout) r->layout = n->out[i]->layout;
     ir_value_replace(n->out[i], r);
   }
   ir_node_erase(n);

@@ -56,7 +56,7 @@ static bool map_elem(struct ir_module *m, struct ir_node *n, enum ir_elem *out)
 }
 static bool map_infer(struct ir_module *m, struct ir_node *n, const struct ir_type **out)
 {
-  enum ir_elem e;
+  enum ir_elem e = IR_bool;
   TRY(map_elem(m, n, &e));
   unsigned rank = 0;
   for (unsigned i = 0; i < n->n_in; i++)
