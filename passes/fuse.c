@@ -1,0 +1,125 @@
+/* fuse: decides which nodes become one sub-graph. Outline makes them.
+ *
+ * A group has an anchor (a contraction, reduction, window or composite; or none) and grows downwards by maps over the anchor's index space: bias, activation,
+ * residual. Movement dissolves into the index expressions of its readers: every reader gets its own copy of the node (outline). A reduction takes the maps that
+ * only it reads. Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
+ * Legal: no path leaves a group and comes back. Searched over groups upwards, with order numbers as a bound; a search of over 4096 groups counts as a no.
+ * Requires: layout. Keeps: values. Result: node->scratch is the node's struct pass_fusion. */
+#include "passes/fuse.h"
+#include <string.h>
+
+bool pass_dissolves(const struct ir_node *n)
+{
+  return n->op == IR_OP_reshape || n->op == IR_OP_transpose || n->op == IR_OP_slice || n->op == IR_OP_broadcast || n->op == IR_OP_index;
+}
+static bool same_dims(const struct ir_type *a, const struct ir_type *b) { return a->rank == b->rank && !memcmp(a->dim, b->dim, a->rank * sizeof *a->dim); }
+static struct pass_fusion *group_of(const struct ir_value *v) { return v->def && !pass_is_weight(v) ? v->def->scratch : NULL; }
+static void join(struct pass_ctx *c, struct pass_fusion *f, struct ir_node *n)
+{
+  ir_push(c->m->arena, &f->nodes, n);
+  n->scratch = f;
+  if (n->order < f->first) f->first = n->order;
+  if (n->order > f->last) f->last = n->order;
+}
+static struct pass_fusion *start(struct pass_ctx *c, struct ir_node *n, bool anchor)
+{
+  struct pass_fusion *f = IR_NEW(c->m->arena, struct pass_fusion);   /* outline reads it */
+  f->first = n->order;
+  f->anchor = anchor ? n : NULL;
+  join(c, f, n);
+  return f;
+}
+
+/* ---- legality ---- */
+struct search { struct ir_arena *a; IR_VEC(struct ir_node *) todo; uint32_t stamp, seen; };
+static void visit(struct search *s, struct ir_value *v, const struct pass_fusion *goal)
+{
+  struct ir_node *n = v->def;
+  if (!n || pass_is_weight(v)) return;
+  struct pass_fusion *f = n->scratch;
+  if (f ? f->stamp == s->stamp || f->last < goal->first : n->order < goal->first) return;
+  if (f) f->stamp = s->stamp;
+  ir_push(s->a, &s->todo, n);
+  s->seen++;
+}
+/* Does `from` depend on a node of f? Over-approximates. */
+static bool depends(struct pass_ctx *c, struct ir_value *from, const struct pass_fusion *f)
+{
+  static _Thread_local uint32_t stamp;
+  struct search s = { .a = c->scratch, .stamp = ++stamp };
+  visit(&s, from, f);
+  while (s.todo.n && s.seen < 4096) {
+    struct ir_node *n = s.todo.v[--s.todo.n];
+    struct pass_fusion *g = n->scratch;
+    if (g == f) return true;
+    if (!g)
+      for (unsigned i = 0; i < n->n_in; i++) visit(&s, n->in[i], f);
+    for (uint32_t k = 0; g && k < g->nodes.n; k++)
+      for (unsigned i = 0; i < g->nodes.v[k]->n_in; i++) visit(&s, g->nodes.v[k]->in[i], f);
+  }
+  return s.todo.n > 0;
+}
+static bool others_independent(struct pass_ctx *c, struct ir_node *n, const struct pass_fusion *f)
+{
+  for (unsigned i = 0; i < n->n_in; i++)
+    if (group_of(n->in[i]) != f && depends(c, n->in[i], f)) return false;
+  return true;
+}
+
+/* ---- joining ---- */
+/* Every other reader of v is a map over the same space that reads nothing from outside but weights: it will join as well, and v is never stored. */
+static bool readers_follow(const struct ir_value *v, const struct ir_node *n, const struct pass_fusion *f)
+{
+  if (ir_value_is_result(v)) return false;
+  for (uint32_t i = 0; i < v->uses.n; i++) {
+    const struct ir_node *r = v->uses.v[i];
+    if (r == n || r->scratch == f) continue;
+    if (ir_op_def(r->op)->class != IR_C_MAP || !same_dims(r->out[0]->type, v->type)) return false;
+    for (unsigned k = 0; k < r->n_in; k++) {
+      const struct ir_value *o = r->in[k];
+      if (!pass_is_weight(o) && group_of(o) != f && o->def != n) return false;
+    }
+  }
+  return true;
+}
+static bool takes_maps(const struct pass_fusion *f) { return f->nodes.v[0]->op != IR_OP_copy && f->nodes.v[0]->op != IR_OP_transfer; }
+static bool join_producer(struct pass_ctx *c, struct ir_node *n)
+{
+  struct pass_fusion *best = NULL;
+  for (unsigned i = 0; i < n->n_in; i++) {
+    struct pass_fusion *f = group_of(n->in[i]);
+    if (!f || !takes_maps(f) || !same_dims(n->in[i]->type, n->out[0]->type) || !readers_follow(n->in[i], n, f)) continue;
+    if (strcmp(f->nodes.v[0]->place ? f->nodes.v[0]->place : "", n->place ? n->place : "")) continue;
+    if (f->nodes.n >= 64 || (best && best->last > f->last) || !others_independent(c, n, f)) continue;
+    best = f;
+  }
+  if (!best) return false;
+  join(c, best, n);
+  return true;
+}
+/* Maps that only this reduction reads are computed inside of it. */
+static void take_producer(struct pass_ctx *c, struct pass_fusion *f, struct ir_node *n)
+{
+  struct pass_fusion *p = group_of(n->in[0]);
+  if (n->op != IR_OP_reduce || !p || p == f || p->anchor || !takes_maps(p) || !pass_one_use(n->in[0])) return;
+  for (uint32_t k = 0; k < p->nodes.n; k++) {
+    const struct ir_node *m = p->nodes.v[k];
+    if (ir_op_def(m->op)->class != IR_C_MAP || (m->out[0] != n->in[0] && (m->out[0]->uses.n != 1 || ir_value_is_result(m->out[0])))) return;
+  }
+  for (uint32_t k = 0; k < p->nodes.n; k++) join(c, f, p->nodes.v[k]);
+}
+bool pass_fuse(struct pass_ctx *c)
+{
+  struct ir_graph *g = c->m->main;
+  ir_graph_order(g);
+  for (struct ir_node *n = g->first; n; n = n->next) n->scratch = NULL;
+  for (struct ir_node *n = g->first; n; n = n->next) {
+    if (n->op == IR_OP_const || pass_is_weight(n->out[0])) continue;
+    if (pass_dissolves(n) && !ir_value_is_result(n->out[0])) continue;
+    enum ir_op_class k = ir_op_def(n->op)->class;
+    if (k == IR_C_MAP && join_producer(c, n)) { c->changed = true; continue; }
+    struct pass_fusion *f = start(c, n, k == IR_C_ANCHOR || k == IR_C_REGION);
+    if (k == IR_C_ANCHOR) take_producer(c, f, n);
+  }
+  return true;
+}

@@ -1,0 +1,26 @@
+/* For the files of this folder: the passes themselves and what several share. */
+#ifndef MASSC_PASSES_INTERNAL_H
+#define MASSC_PASSES_INTERNAL_H
+#include "passes/passes.h"
+
+#define PASS(name, level, phase, text) bool pass_##name(struct pass_ctx *c);
+#include "passes/passes.def"
+#undef PASS
+
+/* ---- rewriting (rewrite.c) ---- */
+/* A builder that puts nodes before n and gives them n's origin. */
+struct ir_builder pass_at(struct ir_node *n);
+/* Replaces the one result of n and erases n if nothing reads it. */
+void pass_replace(struct pass_ctx *c, struct ir_node *n, struct ir_value *with);
+static inline bool pass_has_op(const struct ir_value *v, enum ir_op op) { return v->def && v->def->op == op; }
+static inline bool pass_one_use(const struct ir_value *v) { return v->uses.n == 1 && !ir_value_is_result(v); }
+/* A map of two operands of which one is a weight: that one, and the other in *x. */
+struct ir_value *pass_weight_operand(const struct ir_node *n, struct ir_value **x);
+
+/* ---- the program (program.c) ---- */
+/* The value outside of a group that an argument of its nest stands for. */
+const struct ir_value *pass_outer_value(const struct ir_node *n, const struct kir_arr *arg);
+const struct ir_ix *pass_stored_bytes(struct ir_module *m, const struct ir_value *v);   /* with its layout's halo and padding */
+/* Number of the stored weight of v in arr's layout; a bug if there is none. */
+uint32_t pass_weight_find(const struct pass_program *p, const struct ir_value *v, const struct kir_arr *arr);
+#endif

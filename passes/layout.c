@@ -1,0 +1,142 @@
+/* layout: how stored values lie in memory.
+ *
+ * Feature maps [n,c,spatial..] around convolutions and windows are stored in blocks of target->block channels (NCHW16c): the block is what a vector register
+ * holds, so that every reader and writer moves whole vectors. A value that zero-padding readers have is stored with that halo of zeros, as wide as the widest
+ * need; its producer writes it. Model inputs that such a reader has get a copy in that layout; results stay dense. What is not a feature map stays dense.
+ * A pass over the nodes in order: results of convolutions start blocked regions, maps, windows and spatial reductions continue them.
+ * Requires: place. Keeps: values. Afterwards every stored value's layout is final. */
+#include "passes/internal.h"
+#include <string.h>
+
+struct need { bool blocked; uint8_t halo[IR_MAX_RANK][2]; };
+static struct need *need_of(struct pass_ctx *c, struct ir_value *v)
+{
+  if (!v->scratch) v->scratch = IR_NEW(c->scratch, struct need);
+  return v->scratch;
+}
+static bool map_like(const struct ir_value *v)   /* [n, c static, spatial..] of floats with a plane of more than one element */
+{
+  const struct ir_type *t = v->type;
+  int64_t k;
+  if (t->rank < 3 || ir_elem_class(t->elem) != 'F' || !ir_ix_const(t->dim[1], &k)) return false;
+  for (unsigned d = 2; d < t->rank; d++)
+    if (!ir_ix_is(t->dim[d], 1)) return true;
+  return false;
+}
+static bool continues(const struct ir_node *n)
+{
+  if (n->op == IR_OP_conv || n->op == IR_OP_window) return true;
+  if (ir_op_is_map(n->op) || n->op == IR_OP_cast || n->op == IR_OP_concat || n->op == IR_OP_transfer) {
+    for (unsigned i = 0; i < n->n_in; i++) {
+      const struct need *k = n->in[i]->scratch;
+      if (k && k->blocked && n->in[i]->type->rank == n->out[0]->type->rank) return true;
+    }
+  }
+  return false;
+}
+static uint8_t clamp8(int64_t x) { return x < 0 ? 0 : x > 200 ? 200 : (uint8_t)x; }
+/* Zeros that a reader wants around its operand along spatial axis d. Past the end it may want fewer than its pads, where the stride does not reach them. */
+static void reader_halo(const struct ir_node *n, struct need *k, const struct ir_type *x)
+{
+  const int64_t *pads, *kernel = NULL, *st, *di;
+  unsigned s = x->rank - 2;
+  if (ir_attr_get_ints(n, "pads", &pads) != 2 * s) return;
+  bool has_st = ir_attr_get_ints(n, "strides", &st) == s, has_di = ir_attr_get_ints(n, "dilations", &di) == s;
+  if (n->op == IR_OP_window) ir_attr_get_ints(n, "kernel", &kernel);
+  for (unsigned d = 0; d < s; d++) {
+    int64_t size, kd, out, hi = pads[s + d];
+    bool known = ir_ix_const(x->dim[d + 2], &size) && ir_ix_const(n->out[0]->type->dim[d + 2], &out) && (kernel ? (kd = kernel[d], true) : ir_ix_const(n->in[1]->type->dim[d + 2], &kd));
+    if (known) hi = (out - 1) * (has_st ? st[d] : 1) + (kd - 1) * (has_di ? di[d] : 1) - pads[d] - (size - 1);
+    uint8_t lo8 = clamp8(pads[d]), hi8 = clamp8(hi);
+    if (pads[d] > 200 || hi > 200) continue;     /* absurd paddings are guarded, not stored */
+    if (lo8 > k->halo[d + 2][0]) k->halo[d + 2][0] = lo8;
+    if (hi8 > k->halo[d + 2][1]) k->halo[d + 2][1] = hi8;
+  }
+}
+static bool pads_with_zeros(const struct ir_node *n)
+{
+  const int64_t *in_dil;
+  unsigned k = n->op == IR_OP_conv ? ir_attr_get_ints(n, "in_dilations", &in_dil) : 0;
+  for (unsigned i = 0; i < k; i++)
+    if (in_dil[i] != 1) return false;
+  return n->op == IR_OP_conv || (n->op == IR_OP_window && !strcmp(ir_attr_get_str(n, "op"), "sum"));
+}
+static bool any_halo(const struct need *k)
+{
+  for (unsigned d = 0; d < IR_MAX_RANK; d++)
+    if (k->halo[d][0] || k->halo[d][1]) return true;
+  return false;
+}
+static void set_layout(struct pass_ctx *c, struct ir_value *v, const struct need *k, unsigned block)
+{
+  v->layout = ir_layout_blocked(c->m, v->type, 1, block, k->halo, c->target->plane_pad);
+}
+/* A copy of v for the readers that want it in the layout of k. */
+static struct ir_value *copy_of(struct pass_ctx *c, struct ir_value *v)
+{
+  struct ir_builder b = { .g = c->m->main, .at = v->def ? v->def->next : c->m->main->first, .prov = v->def ? v->def->prov : NULL };
+  struct ir_node *n = ir_build(&b, IR_OP_copy, &v, 1, NULL, 0);
+  n->place = v->def ? v->def->place : "cpu";
+  n->out[0]->name = v->name;
+  c->changed = true;
+  return n->out[0];
+}
+static void lay_out_input(struct pass_ctx *c, struct ir_value *v)
+{
+  struct need *k = v->scratch;
+  int64_t ch;
+  if (!k || !map_like(v) || !ir_ix_const(v->type->dim[1], &ch)) return;
+  bool wide = ch >= (int64_t)c->target->block;
+  if (!any_halo(k) && !wide) return;
+  uint32_t n = 0;
+  struct ir_node **readers = IR_NEWN(c->scratch, struct ir_node *, v->uses.n);
+  for (uint32_t i = 0; i < v->uses.n; i++)
+    if (v->uses.v[i]->op == IR_OP_conv || v->uses.v[i]->op == IR_OP_window) readers[n++] = v->uses.v[i];
+  if (!n) return;
+  struct ir_value *w = copy_of(c, v);
+  set_layout(c, w, k, wide ? c->target->block : 1);
+  for (uint32_t i = 0; i < n; i++)
+    for (unsigned j = 0; j < readers[i]->n_in; j++)
+      if (readers[i]->in[j] == v) ir_node_set_in(readers[i], j, w);
+}
+static void keep_results_dense(struct pass_ctx *c)
+{
+  struct ir_graph *g = c->m->main;
+  for (uint32_t i = 0; i < g->results.n; i++) {
+    struct ir_value *v = g->results.v[i];
+    if (!v->layout) continue;
+    if (!v->uses.n) { v->layout = NULL; continue; }
+    g->results.v[i] = copy_of(c, v);
+  }
+}
+bool pass_layout(struct pass_ctx *c)
+{
+  struct ir_graph *g = c->m->main;
+  if (c->target->block < 2) return true;
+  for (uint32_t i = 0; i < g->params.n; i++) g->params.v[i]->scratch = NULL;
+  for (struct ir_node *n = g->first; n; n = n->next)
+    for (unsigned i = 0; i < n->n_out; i++) n->out[i]->scratch = NULL;
+  for (struct ir_node *n = g->first; n; n = n->next) {
+    if (n->n_out != 1 || pass_is_weight(n->out[0])) continue;
+    if (pads_with_zeros(n)) reader_halo(n, need_of(c, n->in[0]), n->in[0]->type);
+    else if (n->op == IR_OP_window) need_of(c, n->in[0]);
+    if (map_like(n->out[0]) && continues(n)) need_of(c, n->out[0])->blocked = true;
+  }
+  /* a transfer copies bytes: both sides have one layout */
+  for (struct ir_node *n = g->last; n; n = n->prev)
+    if (n->op == IR_OP_transfer && n->out[0]->scratch && n->in[0]->def) {
+      struct need *from = need_of(c, n->in[0]), *to = n->out[0]->scratch;
+      to->blocked |= from->blocked;
+      *from = *to;
+    }
+  for (struct ir_node *n = g->first; n; n = n->next) {
+    struct ir_value *v = n->n_out == 1 ? n->out[0] : NULL;
+    struct need *k = v ? v->scratch : NULL;
+    if (k && k->blocked) { set_layout(c, v, k, c->target->block); c->changed = true; }
+  }
+  for (struct ir_node *n = g->first; n; n = n->next)
+    if (n->op == IR_OP_transfer) n->out[0]->layout = n->in[0]->layout;
+  for (uint32_t i = 0; i < g->params.n; i++) lay_out_input(c, g->params.v[i]);
+  keep_results_dense(c);
+  return true;
+}

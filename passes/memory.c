@@ -1,0 +1,46 @@
+/* memory: one buffer for every value that lives between two steps; offsets of static ones from the planner that the runtime uses too (runtime/core/plan.h).
+ * Requires: order (a step is a place in the list). Afterwards no two buffers that live at the same time overlap; checked here. */
+#include "passes/internal.h"
+#include "runtime/core/plan.h"
+
+static void add_buffers(struct pass_program *p)
+{
+  for (uint32_t i = 0; i < p->groups.n; i++) p->groups.v[i].node->order = i;
+  for (uint32_t i = 0; i < p->groups.n; i++) {
+    const struct ir_node *n = p->groups.v[i].node;
+    for (unsigned k = 0; k < n->n_out; k++) {
+      const struct ir_value *v = n->out[k];
+      if (ir_value_is_result(v)) continue;
+      struct pass_buffer b = { .v = v, .bytes = pass_stored_bytes(p->m, v), .first = i, .last = i, .offset = -1 };
+      for (uint32_t u = 0; u < v->uses.n; u++)
+        if (v->uses.v[u]->order > b.last) b.last = v->uses.v[u]->order;
+      ir_push(p->arena, &p->buffers, b);
+    }
+  }
+}
+static bool overlap(const struct massrt_span *a, const struct massrt_span *b) { return a->first <= b->last && b->first <= a->last; }
+static void check(const struct massrt_span *b, uint32_t n)
+{
+  for (uint32_t i = 0; i < n; i++)
+    for (uint32_t k = i + 1; k < n && n < 4096; k++)
+      if (b[i].bytes && b[k].bytes && overlap(&b[i], &b[k]) && b[i].offset < b[k].offset + b[k].bytes && b[k].offset < b[i].offset + b[i].bytes)
+        ir_bug("memory", "buffers %u and %u live at the same time and overlap", i, k);
+}
+bool pass_memory(struct pass_ctx *c)
+{
+  struct pass_program *p = c->prog;
+  add_buffers(p);
+  uint32_t n = p->buffers.n;
+  struct massrt_span *b = IR_NEWN(c->scratch, struct massrt_span, n + 1);
+  p->arena_bytes = p->live_bytes = -1;
+  for (uint32_t i = 0; i < n; i++) {
+    b[i] = (struct massrt_span){ .first = p->buffers.v[i].first, .last = p->buffers.v[i].last };
+    if (!ir_ix_const(p->buffers.v[i].bytes, &b[i].bytes)) return true;          /* planned when the shapes are known */
+  }
+  if (massrt_plan(b, n, MASSRT_ALIGN, IR_NEWN(c->scratch, char, massrt_plan_workspace(n)), &p->arena_bytes, &p->live_bytes))
+    return ir_error(c->m->diags, IR_M0201, NULL, NULL, "activations need more than 2^63 bytes");
+  check(b, n);
+  for (uint32_t i = 0; i < n; i++) p->buffers.v[i].offset = b[i].offset;
+  c->changed = n > 0;
+  return true;
+}

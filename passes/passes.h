@@ -1,0 +1,76 @@
+/* passes: graph to graph, then graph to program; the door of this folder.
+ *
+ * Owns: the rows of passes.def, one file each, and the program that the last ones make (kernels, buffers, steps, weights).
+ * Needs: ir, ir/kernel, runtime/core (planner), targets only through ir/target.h.  Never: reads ONNX, includes codegen or LLVM.
+ * A pass is  bool pass_NAME(struct pass_ctx *)  with its contract in one line above it; false: a diagnostic was made. */
+#ifndef MASSC_PASSES_H
+#define MASSC_PASSES_H
+#include "ir/target.h"
+#include "runtime/abi.h"
+
+struct pass_options {
+  int level;                           /* -O0 .. -O3 */
+  const char *place_file;              /* --place, or NULL */
+  unsigned jobs;                       /* threads for schedule and lower; 0: one */
+  const char *stop_after, *dump_after; /* pass names; dump_after "all" dumps after every one that changed something */
+  const char *dump_dir;                /* NULL: standard error */
+  bool verify, time;
+};
+
+/* ---- the program: what the graph becomes from `schedule` on ---- */
+struct pass_kernel {                   /* a distinct kernel: groups of equal nest and record share it */
+  struct kir_nest *nest;
+  struct kir_sched *sched;
+  struct kir_kern *kern;               /* after lower */
+  struct ir_arena *arena;              /* its own: lowering runs in parallel */
+  uint64_t hash;
+  const char *name;                    /* function symbol */
+};
+struct pass_group {                    /* one use of a kernel */
+  struct ir_node *node;                /* the group, or at -O0 any node */
+  struct kir_nest *nest;               /* its own nest: names, values */
+  uint32_t kernel;
+  const struct ir_ix *work, *bytes;    /* operations, and bytes that must move, in the module's table */
+};
+struct pass_weight {                   /* a stored weight: a value in the layout that a kernel's argument asks for */
+  const struct ir_value *v;
+  const struct kir_arr *arr;
+  uint64_t offset, bytes, hash;
+};
+struct pass_buffer { const struct ir_value *v; const struct ir_ix *bytes; uint32_t first, last; int64_t offset; };
+struct pass_program {
+  struct ir_arena *arena;
+  struct ir_module *m;
+  const struct ir_target *target;
+  int level;
+  IR_VEC(struct pass_kernel) kernels;
+  IR_VEC(struct pass_group) groups;    /* in order of execution */
+  IR_VEC(struct pass_buffer) buffers;
+  IR_VEC(struct pass_weight) weights;
+  uint64_t weights_bytes;
+  int64_t arena_bytes, live_bytes;     /* static plan; -1: per shape */
+  struct massrt_program tables;        /* steps: the tables of abi.h but for functions and weights */
+};
+
+struct pass_ctx {
+  struct ir_module *m;
+  struct ir_arena *scratch;            /* one pass's; reset behind it */
+  const struct pass_options *opt;
+  const struct ir_target *target;
+  struct pass_program *prog;
+  bool changed;                        /* set by a pass that changed something */
+};
+
+struct pass_def { const char *name; bool (*run)(struct pass_ctx *c); int min_level; enum ir_phase phase; const char *text; };
+extern const struct pass_def pass_defs[];            /* pipeline order; ends with name NULL */
+const struct pass_def *pass_find(const char *name, size_t n);
+/* Runs the pipeline of c->opt->level from the start to stop_after (or the end). */
+bool pass_run_all(struct pass_ctx *c);
+bool pass_run_one(struct pass_ctx *c, const struct pass_def *p);   /* with verifying, timing and dumping as the options say */
+
+/* The text of the program: groups with schedules, kernels, buffers, steps. */
+void pass_program_print(struct ir_buf *b, const struct pass_program *p);
+/* Evaluates the weights and writes them to fd at base + their offsets, in slices of at most 16 MiB. False: a diagnostic (M0002). */
+bool pass_weights_write(struct pass_program *p, struct ir_diags *d, int fd, int64_t base);
+bool pass_is_weight(const struct ir_value *v);       /* known at compile time */
+#endif

@@ -1,0 +1,76 @@
+/* The list of passes and how one is run: timed, verified, dumped. The order, with its reasons, is passes.def. */
+#include "passes/internal.h"
+#include <string.h>
+#include <time.h>
+
+const struct pass_def pass_defs[] = {
+#define PASS(name, level, phase, text) { #name, pass_##name, level, IR_P_##phase, text },
+#include "passes/passes.def"
+#undef PASS
+  { 0 }
+};
+const struct pass_def *pass_find(const char *name, size_t n)
+{
+  for (const struct pass_def *p = pass_defs; p->name; p++)
+    if (strlen(p->name) == n && !memcmp(p->name, name, n)) return p;
+  return NULL;
+}
+static void print_state(struct pass_ctx *c, struct ir_buf *b)
+{
+  if (c->prog && c->prog->groups.n) pass_program_print(b, c->prog);
+  else ir_print(b, c->m);
+}
+static bool dump(struct pass_ctx *c, const struct pass_def *p)
+{
+  struct ir_buf b = { 0 };
+  print_state(c, &b);
+  FILE *f = stderr;
+  if (c->opt->dump_dir) {
+    char *path = ir_arena_printf(c->scratch, "%s/%02d-%s.ir", c->opt->dump_dir, (int)(p - pass_defs), p->name);
+    f = fopen(path, "w");
+    if (!f) { ir_buf_deinit(&b); return ir_error(c->m->diags, IR_M0002, NULL, NULL, "cannot write %s", path); }
+  } else fprintf(f, "; after %s\n", p->name);
+  fwrite(b.s, 1, b.n, f);
+  if (f != stderr) fclose(f);
+  ir_buf_deinit(&b);
+  return true;
+}
+static void dump_on_bug(void *arg)
+{
+  struct pass_ctx *c = arg;
+  struct ir_buf b = { 0 };
+  ir_print(&b, c->m);
+  fprintf(stderr, "; the graph at that moment\n%.*s", (int)(b.n < 1 << 20 ? b.n : 1 << 20), b.s ? b.s : "");
+  ir_buf_deinit(&b);
+}
+static double now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+bool pass_run_one(struct pass_ctx *c, const struct pass_def *p)
+{
+  double t = now();
+  const char *why = NULL;
+  c->scratch = ir_arena_create();
+  c->changed = false;
+  ir_bug_hook(dump_on_bug, c);
+  bool ok = p->run(c);
+  if (ok && c->opt->verify && !ir_verify(c->m, p->phase, &why)) ir_bug(p->name, "the graph does not verify: %s", why);
+  ir_bug_hook(NULL, NULL);
+  if (ok && c->opt->time) fprintf(stderr, "%8.2f ms  %s\n", (now() - t) * 1e3, p->name);
+  const char *d = c->opt->dump_after;
+  if (ok && d && (!strcmp(d, p->name) || (!strcmp(d, "all") && c->changed))) ok = dump(c, p);
+  ir_arena_destroy(c->scratch);
+  c->scratch = NULL;
+  return ok;
+}
+bool pass_run_all(struct pass_ctx *c)
+{
+  for (const struct pass_def *p = pass_defs; p->name; p++) {
+    if (c->opt->level >= p->min_level) TRY(pass_run_one(c, p));
+    if (c->opt->stop_after && !strcmp(c->opt->stop_after, p->name)) break;
+  }
+  return true;
+}

@@ -1,0 +1,83 @@
+/* schedule: every group gets its nest and a schedule record; groups whose nests and records are equal share one kernel.
+ * Requires: outline. Result: prog->groups in the order of the graph, prog->kernels. */
+#include "passes/internal.h"
+#include <string.h>
+
+/* ---- what a nest costs at least ---- */
+struct cost { struct ir_ixs *t; const struct ir_ix *ops; };
+static void count(struct cost *c, const struct kir_expr *e, const struct ir_ix *times)
+{
+  if (e->kind == KIR_E_RED) {
+    for (unsigned i = 0; i < e->n_axes; i++) times = ir_ix_mul(times, e->axes[i].ext);
+    c->ops = ir_ix_add(c->ops, times);
+  }
+  if (e->kind == KIR_E_FN) c->ops = ir_ix_add(c->ops, times);
+  unsigned n = e->kind == KIR_E_SELECT ? 2 : e->kind == KIR_E_RED || e->kind == KIR_E_CAST ? 1 : e->kind == KIR_E_FN ? e->n : 0;
+  for (unsigned i = 0; i < n; i++) count(c, e->a[i], times);
+}
+static const struct ir_ix *work_of(const struct kir_nest *n)
+{
+  struct cost c = { n->ixs, ir_ix_int(n->ixs, 0) };
+  for (uint32_t i = 0; i < n->stmts.n; i++) {
+    const struct kir_stmt *s = n->stmts.v[i];
+    const struct ir_ix *times = ir_ix_int(n->ixs, 1);
+    for (unsigned d = 0; d < s->n_axes; d++) times = ir_ix_mul(times, s->axes[d].ext);
+    count(&c, s->e, times);
+  }
+  return c.ops;
+}
+static const struct ir_ix *bytes_of(const struct kir_nest *n)
+{
+  const struct ir_ix *sum = ir_ix_int(n->ixs, 0);
+  for (uint32_t i = 0; i < n->args.n; i++) {
+    const struct kir_arr *a = n->args.v[i];
+    const struct ir_ix *e = ir_ix_int(n->ixs, ir_elem_bytes(a->elem));
+    for (unsigned d = 0; d < a->rank; d++) e = ir_ix_mul(e, a->shape[d] ? a->shape[d] : ir_ix_sub(a->hi[d], a->lo[d]));
+    sum = ir_ix_add(sum, e);
+  }
+  return sum;
+}
+
+/* ---- sharing ---- */
+static uint64_t identity(const struct kir_nest *n, const struct kir_sched *s)
+{
+  struct ir_buf b = { 0 };
+  kir_sched_print(&b, s);
+  uint64_t h = ir_hash(b.s, b.n, kir_nest_hash(n));
+  ir_buf_deinit(&b);
+  return h;
+}
+/* A new kernel gets a nest in an arena of its own, since lowering runs in parallel. */
+static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, const char *name, uint64_t hash)
+{
+  struct pass_program *p = c->prog;
+  for (uint32_t i = 0; i < p->kernels.n; i++)
+    if (p->kernels.v[i].hash == hash) return i;
+  struct pass_kernel k = { .hash = hash, .arena = ir_arena_create(), .name = ir_arena_printf(p->arena, "%s_%08x", name, (unsigned)(hash >> 32)) };
+  for (uint32_t i = 0; i < p->kernels.n; i++)
+    if (!strcmp(p->kernels.v[i].name, k.name)) k.name = ir_arena_printf(p->arena, "%s_%016llx", name, (unsigned long long)hash);
+  k.nest = kir_nest_of(k.arena, node);
+  k.sched = c->target->schedule(c->target, k.arena, k.nest, c->opt->level);
+  ir_push(p->arena, &p->kernels, k);
+  return p->kernels.n - 1;
+}
+bool pass_schedule(struct pass_ctx *c)
+{
+  struct pass_program *p = c->prog;
+  for (struct ir_node *n = c->m->main->first; n; n = n->next) {
+    if (n->op != IR_OP_group && n->op != IR_OP_transfer) continue;
+    struct pass_group g = { .node = n };
+    if (n->op == IR_OP_group) {
+      struct ir_arena *a = p->arena;
+      g.nest = kir_nest_of(a, n);
+      if (!g.nest) return ir_error(c->m->diags, IR_M0301, n->prov && n->prov->n ? n->prov->name[0] : NULL, n->name, "no kernel exists for this operation yet");
+      struct kir_sched *s = c->target->schedule(c->target, a, g.nest, c->opt->level);
+      g.kernel = kernel_of(c, n, g.nest->name, identity(g.nest, s));
+      g.work = ir_ix_move(c->m->ixs, work_of(g.nest));
+      g.bytes = ir_ix_move(c->m->ixs, bytes_of(g.nest));
+    }
+    ir_push(p->arena, &p->groups, g);
+  }
+  c->changed = true;
+  return true;
+}

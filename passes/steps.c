@@ -1,0 +1,168 @@
+/* steps: the tables of runtime/abi.h: expressions, symbols, inputs and outputs, buffers, arguments, launches and the list of steps.
+ * Requires: memory, weights. Functions, the weights' address and names of versions are filled in by the host program's emission. */
+#include "passes/internal.h"
+#include <string.h>
+
+/* ---- expressions ---- */
+struct base { const struct ir_sym *sym; uint32_t index; int64_t by; };   /* a base symbol is the model's symbol divided by `by` */
+struct memo { const struct ir_ix *e; uint32_t index; };
+struct tables {
+  struct pass_ctx *c;
+  struct ir_arena *a;
+  IR_VEC(struct massrt_expr) exprs;
+  IR_VEC(struct massrt_sym) syms;
+  IR_VEC(struct base) bases;
+  IR_VEC(struct massrt_arg) args;
+  IR_VEC(struct massrt_launch) launches;
+  IR_VEC(struct massrt_step) steps;
+  struct memo *slot; uint32_t n_memo, cap;
+  bool ok;
+};
+static uint32_t emit(struct tables *t, uint32_t op, uint32_t a, uint32_t b, int64_t k)
+{
+  for (uint32_t i = 0; i < t->exprs.n && i < 4096; i++) {
+    const struct massrt_expr *x = &t->exprs.v[i];
+    if (x->op == op && x->a == a && x->b == b && x->k == k) return i;
+  }
+  ir_push(t->a, &t->exprs, ((struct massrt_expr){ .op = op, .a = a, .b = b, .k = k }));
+  return t->exprs.n - 1;
+}
+static uint32_t emit_const(struct tables *t, int64_t k) { return emit(t, MASSRT_X_CONST, 0, 0, k); }
+static uint32_t expr(struct tables *t, const struct ir_ix *e);
+static uint32_t emit_sym(struct tables *t, const struct ir_sym *s)
+{
+  for (uint32_t i = 0; i < t->bases.n; i++)
+    if (t->bases.v[i].sym == s) {
+      uint32_t v = emit(t, MASSRT_X_SYM, 0, 0, t->bases.v[i].index);
+      return t->bases.v[i].by == 1 ? v : emit(t, MASSRT_X_DIV, v, emit_const(t, t->bases.v[i].by), 0);
+    }
+  t->ok = ir_error(t->c->m->diags, IR_M0303, NULL, NULL, "the size \"%s\" depends on the values of a tensor, which massc cannot plan for yet", s->name);
+  return 0;
+}
+static uint32_t emit_atom(struct tables *t, const struct ir_atom *a)
+{
+  static const uint32_t op[] = { [IR_ATOM_DIV] = MASSRT_X_DIV, [IR_ATOM_MIN] = MASSRT_X_MIN, [IR_ATOM_MAX] = MASSRT_X_MAX, [IR_ATOM_BCAST] = MASSRT_X_BCAST, [IR_ATOM_GE0] = MASSRT_X_GE0, [IR_ATOM_EQ0] = MASSRT_X_EQ0 };
+  if (a->kind == IR_ATOM_SYM) return a->sym->def ? expr(t, a->sym->def) : emit_sym(t, a->sym);
+  IR_ASSERT(a->kind != IR_ATOM_LOAD);
+  uint32_t x = expr(t, a->a), y = a->b ? expr(t, a->b) : 0;
+  return emit(t, op[a->kind], x, y, 0);
+}
+static uint32_t expr(struct tables *t, const struct ir_ix *e)
+{
+  uint32_t sum = MASSRT_NO_EXPR;
+  for (unsigned i = 0; i < ir_ix_nterms(e); i++) {
+    unsigned n;
+    const struct ir_atom *const *f;
+    int64_t k = ir_ix_term(e, i, &n, &f);
+    uint32_t v = MASSRT_NO_EXPR;
+    if (k != 1 || !n) v = emit_const(t, k);
+    for (unsigned j = 0; j < n; j++) {
+      uint32_t x = emit_atom(t, f[j]);
+      v = v == MASSRT_NO_EXPR ? x : emit(t, MASSRT_X_MUL, v, x, 0);
+    }
+    sum = sum == MASSRT_NO_EXPR ? v : emit(t, MASSRT_X_ADD, sum, v, 0);
+  }
+  return sum == MASSRT_NO_EXPR ? emit_const(t, 0) : sum;
+}
+
+/* ---- inputs and outputs ---- */
+static void bind_symbols(struct tables *t, const struct ir_graph *g)
+{
+  for (uint32_t i = 0; i < g->params.n; i++) {
+    const struct ir_type *ty = g->params.v[i]->type;
+    for (unsigned d = 0; d < ty->rank; d++) {
+      const struct ir_sym *s = ir_ix_as_sym(ty->dim[d]);
+      if (!s) continue;
+      unsigned n;
+      const struct ir_atom *const *f;
+      int64_t by = ir_ix_term(ty->dim[d], 0, &n, &f);
+      bool seen = false;
+      for (uint32_t k = 0; k < t->bases.n && !seen; k++) seen = t->bases.v[k].sym == f[0]->sym;
+      if (seen) continue;
+      ir_push(t->a, &t->bases, ((struct base){ f[0]->sym, t->syms.n, by }));
+      ir_push(t->a, &t->syms, ((struct massrt_sym){ s->name, s->lo, s->hi, s->by > 1 ? s->by : by, i, d }));
+    }
+  }
+}
+static struct massrt_io io_of(struct tables *t, const char *name, const struct ir_type *ty)
+{
+  uint32_t *dims = IR_NEWN(t->a, uint32_t, ty->rank + 1);
+  const char **names = IR_NEWN(t->a, const char *, ty->rank + 1);
+  for (unsigned d = 0; d < ty->rank; d++) {
+    int64_t k;
+    dims[d] = expr(t, ty->dim[d]);
+    names[d] = ir_ix_const(ty->dim[d], &k) ? NULL : ir_ix_str(t->a, ty->dim[d]);
+  }
+  return (struct massrt_io){ name ? name : "", ty->elem, ty->rank, dims, names };
+}
+
+/* ---- arguments and launches ---- */
+static struct massrt_arg where(struct tables *t, const struct ir_value *v, const struct kir_arr *arr)
+{
+  struct pass_program *p = t->c->prog;
+  const struct ir_graph *g = t->c->m->main;
+  if (!v->def) return (struct massrt_arg){ MASSRT_A_INPUT, v->index, 0 };
+  if (pass_is_weight(v)) return (struct massrt_arg){ MASSRT_A_WEIGHT, 0, p->weights.v[pass_weight_find(p, v, arr)].offset };
+  for (uint32_t i = 0; i < g->results.n; i++)
+    if (g->results.v[i] == v) return (struct massrt_arg){ MASSRT_A_OUTPUT, i, 0 };
+  for (uint32_t i = 0; i < p->buffers.n; i++)
+    if (p->buffers.v[i].v == v) return (struct massrt_arg){ MASSRT_A_BUFFER, i, 0 };
+  ir_bug("steps", "a value without a place in memory");
+}
+static const char *provenance(struct tables *t, const struct ir_node *n)
+{
+  struct ir_buf b = { 0 };
+  for (unsigned i = 0; n->prov && i < n->prov->n; i++) ir_buf_printf(&b, "%s%s", i ? ", " : "", n->prov->name[i]);
+  const char *s = ir_arena_strdup(t->a, b.s ? b.s : "");
+  ir_buf_deinit(&b);
+  return s;
+}
+static void launch(struct tables *t, const struct pass_group *g)
+{
+  struct ir_ixs *ixs = t->c->m->ixs;
+  const struct pass_kernel *k = &t->c->prog->kernels.v[g->kernel];
+  uint32_t first = t->args.n;
+  for (uint32_t i = 0; i < k->kern->args.n; i++)
+    ir_push(t->a, &t->args, where(t, pass_outer_value(g->node, g->nest->args.v[i]), k->kern->args.v[i]));
+  for (uint32_t i = 0; i < k->kern->syms.n; i++)
+    ir_push(t->a, &t->args, ((struct massrt_arg){ MASSRT_A_EXPR, expr(t, ir_ix_move(ixs, k->kern->syms.v[i])), 0 }));
+  const struct ir_ix *tasks = ir_ix_int(ixs, 1);
+  for (uint32_t i = 0; i < k->kern->grid.n; i++) tasks = ir_ix_mul(tasks, ir_ix_move(ixs, k->kern->grid.v[i].trips));
+  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_LAUNCH, t->launches.n, 0, 0 }));
+  ir_push(t->a, &t->launches, ((struct massrt_launch){ g->kernel, first, t->args.n - first, expr(t, tasks), expr(t, g->work), expr(t, g->bytes), provenance(t, g->node), k->name }));
+}
+static void copy(struct tables *t, const struct ir_node *n)
+{
+  uint32_t first = t->args.n;
+  ir_push(t->a, &t->args, where(t, n->in[0], NULL));
+  ir_push(t->a, &t->args, where(t, n->out[0], NULL));
+  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_COPY, first, first + 1, expr(t, pass_stored_bytes(t->c->m, n->out[0])) }));
+}
+bool pass_steps(struct pass_ctx *c)
+{
+  struct pass_program *p = c->prog;
+  struct ir_graph *g = c->m->main;
+  struct tables t = { .c = c, .a = p->arena, .ok = true };
+  bind_symbols(&t, g);
+  struct massrt_io *in = IR_NEWN(t.a, struct massrt_io, g->params.n + 1), *out = IR_NEWN(t.a, struct massrt_io, g->results.n + 1);
+  for (uint32_t i = 0; i < g->params.n; i++) in[i] = io_of(&t, g->params.v[i]->name, g->params.v[i]->type);
+  for (uint32_t i = 0; i < g->results.n; i++) out[i] = io_of(&t, i < g->result_names.n ? g->result_names.v[i] : g->results.v[i]->name, g->results.v[i]->type);
+  struct massrt_require *req = IR_NEWN(t.a, struct massrt_require, c->m->requires.n + 1);
+  for (uint32_t i = 0; i < c->m->requires.n; i++) req[i] = (struct massrt_require){ expr(&t, c->m->requires.v[i].e), c->m->requires.v[i].eq, c->m->requires.v[i].why };
+  struct massrt_buffer *buf = IR_NEWN(t.a, struct massrt_buffer, p->buffers.n + 1);
+  for (uint32_t i = 0; i < p->buffers.n; i++) buf[i] = (struct massrt_buffer){ expr(&t, p->buffers.v[i].bytes), p->buffers.v[i].first, p->buffers.v[i].last, 0, p->buffers.v[i].offset };
+  struct massrt_kernel *ker = IR_NEWN(t.a, struct massrt_kernel, p->kernels.n + 1);
+  for (uint32_t i = 0; i < p->kernels.n; i++) ker[i] = (struct massrt_kernel){ p->kernels.v[i].name, p->kernels.v[i].kern->scratch_bytes };
+  for (uint32_t i = 0; i < p->groups.n; i++)
+    if (p->groups.v[i].node->op == IR_OP_transfer) copy(&t, p->groups.v[i].node);
+    else launch(&t, &p->groups.v[i]);
+  p->tables = (struct massrt_program){
+    .magic = MASSRT_MAGIC, .abi = MASSRT_ABI_VERSION, .bytes = sizeof(struct massrt_program),
+    .n_exprs = t.exprs.n, .n_syms = t.syms.n, .n_requires = c->m->requires.n, .n_inputs = g->params.n, .n_outputs = g->results.n, .n_buffers = p->buffers.n,
+    .n_args = t.args.n, .n_kernels = p->kernels.n, .n_launches = t.launches.n, .n_steps = t.steps.n, .n_groups = p->groups.n,
+    .exprs = t.exprs.v, .syms = t.syms.v, .requires_ = req, .inputs = in, .outputs = out, .buffers = buf, .args = t.args.v, .kernels = ker, .launches = t.launches.v, .steps = t.steps.v,
+    .arena_bytes = p->arena_bytes, .live_bytes = p->live_bytes, .weights_bytes = p->weights_bytes,
+  };
+  c->changed = true;
+  return t.ok;
+}

@@ -1,0 +1,364 @@
+/* weights: lists the stored weights, each once per layout, and later writes them: evaluated from the mapped model and packed in slices of at most 16 MiB.
+ *
+ * A weight is a tree of movement and maps over constants (transposes, folded scales). Movement is a strided view of the mapped bytes and costs nothing; maps
+ * over float32 go through a plain loop; everything else through the reference evaluator, which is also what tests compare with. Packing reads the view in
+ * order and writes where the kernel's argument wants each element: its `at` is nearly always a sum of functions of one coordinate each, which become tables.
+ * Requires: lower. */
+#include "passes/internal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SLICE = 16 << 20 };
+
+/* ---- the list ---- */
+static bool same_ix(const struct ir_ix *a, const struct ir_ix *b)   /* of different tables: by text */
+{
+  if (!a || !b) return a == b;
+  struct ir_buf x = { 0 }, y = { 0 };
+  ir_ix_print(&x, a);
+  ir_ix_print(&y, b);
+  bool same = x.n == y.n && !memcmp(x.s, y.s, x.n);
+  ir_buf_deinit(&x);
+  ir_buf_deinit(&y);
+  return same;
+}
+static bool same_storage(const struct kir_arr *a, const struct kir_arr *b)
+{
+  if (a->elem != b->elem || a->rank != b->rank || !same_ix(a->at, b->at) || !same_ix(a->elems, b->elems)) return false;
+  for (unsigned d = 0; d < a->rank; d++)
+    if (!same_ix(a->lo[d], b->lo[d]) || !same_ix(a->hi[d], b->hi[d])) return false;
+  return true;
+}
+uint32_t pass_weight_find(const struct pass_program *p, const struct ir_value *v, const struct kir_arr *arr)
+{
+  for (uint32_t i = 0; i < p->weights.n; i++)
+    if (p->weights.v[i].v == v && same_storage(p->weights.v[i].arr, arr)) return i;
+  ir_bug("pass_weight_find", "a weight that is not stored");
+}
+static void add_weight(struct pass_ctx *c, const struct ir_value *v, const struct kir_arr *arr)
+{
+  struct pass_program *p = c->prog;
+  int64_t elems;
+  for (uint32_t i = 0; i < p->weights.n; i++)
+    if (p->weights.v[i].v == v && same_storage(p->weights.v[i].arr, arr)) return;
+  if (!kir_arg_size(arr, NULL, 0, &elems)) ir_bug("weights", "a weight of unknown size");
+  struct pass_weight w = { .v = v, .arr = arr, .offset = p->weights_bytes, .bytes = (uint64_t)elems * ir_elem_bytes(arr->elem) };
+  p->weights_bytes = (w.offset + w.bytes + MASSRT_ALIGN - 1) / MASSRT_ALIGN * MASSRT_ALIGN;
+  ir_push(p->arena, &p->weights, w);
+}
+bool pass_weights(struct pass_ctx *c)
+{
+  struct pass_program *p = c->prog;
+  for (uint32_t i = 0; i < p->groups.n; i++) {
+    const struct pass_group *g = &p->groups.v[i];
+    if (g->node->op == IR_OP_transfer) continue;
+    const struct kir_kern *k = p->kernels.v[g->kernel].kern;
+    for (uint32_t j = 0; j < k->args.n; j++) {
+      const struct ir_value *v = pass_outer_value(g->node, g->nest->args.v[j]);
+      if (pass_is_weight(v)) add_weight(c, v, k->args.v[j]);
+    }
+  }
+  c->changed = p->weights.n > 0;
+  return true;
+}
+
+/* ---- values as strided views ---- */
+struct view { const unsigned char *p; unsigned rank; int64_t dim[IR_MAX_RANK], stride[IR_MAX_RANK]; void *owned; };  /* strides in elements */
+
+static int64_t view_elems(const struct view *x)
+{
+  int64_t n = 1;
+  for (unsigned d = 0; d < x->rank; d++) n *= x->dim[d];
+  return n;
+}
+static void dense_strides(struct view *x)
+{
+  int64_t s = 1;
+  for (unsigned d = x->rank; d-- > 0; s *= x->dim[d]) x->stride[d] = s;
+}
+static bool is_dense(const struct view *x)
+{
+  int64_t s = 1;
+  for (unsigned d = x->rank; d-- > 0; s *= x->dim[d])
+    if (x->dim[d] != 1 && x->stride[d] != s) return false;
+  return true;
+}
+static struct view view_new(const struct ir_type *t)
+{
+  struct view x = { .rank = t->rank };
+  int64_t n;
+  if (!ir_type_static(t, x.dim, &n)) ir_bug("weights", "a weight of unknown shape");
+  dense_strides(&x);
+  x.p = x.owned = malloc((size_t)(n ? n : 1) * ir_elem_bytes(t->elem));
+  if (!x.p) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
+  return x;
+}
+/* Calls row(arg, offsets of the operands, n) for each innermost run; offs[i] counts in strides of x[i]. */
+struct walk { const struct view *x[4]; unsigned n; int64_t off[4]; };
+static bool walk_next(struct walk *w, int64_t *c, unsigned outer)
+{
+  const struct view *r = w->x[0];
+  for (unsigned d = outer; d-- > 0;) {
+    for (unsigned i = 0; i < w->n; i++) w->off[i] += w->x[i]->stride[d];
+    if (++c[d] < r->dim[d]) return true;
+    for (unsigned i = 0; i < w->n; i++) w->off[i] -= w->x[i]->stride[d] * r->dim[d];
+    c[d] = 0;
+  }
+  return false;
+}
+/* An operand of a map, with the result's rank: stride 0 where it is broadcast. */
+static struct view spread(const struct view *x, const struct view *r)
+{
+  struct view y = *x;
+  y.rank = r->rank;
+  for (unsigned d = 0; d < r->rank; d++) {
+    unsigned have = x->rank + d >= r->rank ? x->rank + d - r->rank : IR_MAX_RANK;
+    bool broadcast = have == IR_MAX_RANK || (x->dim[have] == 1 && r->dim[d] != 1);
+    y.stride[d] = broadcast ? 0 : x->stride[have];
+    y.dim[d] = r->dim[d];
+  }
+  return y;
+}
+static void map_row(enum ir_map f, float *r, const float *a, int64_t sa, const float *b, int64_t sb, int64_t n)
+{
+  if (f == IR_MAP_mul) for (int64_t i = 0; i < n; i++) r[i] = a[i * sa] * b[i * sb];
+  else if (f == IR_MAP_add) for (int64_t i = 0; i < n; i++) r[i] = a[i * sa] + b[i * sb];
+  else for (int64_t i = 0; i < n; i++) r[i] = (float)ir_scalar_f(f, a[i * sa], b[i * sb], 0);
+}
+static struct view evaluate(const struct ir_value *v);
+static struct view evaluate_map(const struct ir_node *n)
+{
+  struct view r = view_new(n->out[0]->type), in[2] = { 0 }, op[2];
+  for (unsigned i = 0; i < n->n_in; i++) { in[i] = evaluate(n->in[i]); op[i] = spread(&in[i], &r); }
+  if (n->n_in == 1) op[1] = op[0];
+  if (r.rank && view_elems(&r)) {
+    struct walk w = { .x = { &r, &op[0], &op[1] }, .n = 3 };
+    int64_t c[IR_MAX_RANK] = { 0 };
+    unsigned last = r.rank - 1;
+    do map_row(ir_op_map(n->op), (float *)r.owned + w.off[0], (const float *)op[0].p + w.off[1], op[0].stride[last], (const float *)op[1].p + w.off[2], op[1].stride[last], r.dim[last]);
+    while (walk_next(&w, c, last));
+  } else if (!r.rank) map_row(ir_op_map(n->op), r.owned, (const float *)op[0].p, 0, (const float *)op[1].p, 0, 1);
+  free(in[0].owned);
+  free(in[1].owned);
+  return r;
+}
+static struct view evaluate_slow(const struct ir_value *v)
+{
+  struct ir_arena *a = ir_arena_create();
+  struct ir_tensor *t;
+  if (!ir_eval_const(a, (struct ir_value *)v, &t)) ir_bug("weights", "a weight cannot be evaluated");
+  struct view x = view_new(v->type);
+  ir_tensor_to_bytes(t, x.owned);
+  ir_arena_destroy(a);
+  return x;
+}
+static struct view compact(struct view x, unsigned size)   /* dense again */
+{
+  struct view r = x;
+  int64_t n = view_elems(&x);
+  r.p = r.owned = malloc((size_t)(n ? n : 1) * size);
+  if (!r.owned) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
+  dense_strides(&r);
+  struct walk w = { .x = { &r, &x }, .n = 2 };
+  int64_t c[IR_MAX_RANK] = { 0 };
+  if (n) do memcpy((char *)r.owned + w.off[0] * size, x.p + w.off[1] * size, size); while (walk_next(&w, c, r.rank));
+  free(x.owned);
+  return r;
+}
+static struct view evaluate_move(const struct ir_node *n)
+{
+  const struct ir_value *v = n->out[0];
+  struct view x = evaluate(n->in[0]), y = x;
+  const int64_t *perm;
+  y.rank = v->type->rank;
+  ir_type_static(v->type, y.dim, NULL);
+  if (n->op == IR_OP_reshape) {
+    if (!is_dense(&x)) { x = compact(x, ir_elem_bytes(v->type->elem)); y.p = x.p; y.owned = x.owned; }
+    dense_strides(&y);
+  } else if (n->op == IR_OP_transpose) {
+    unsigned k = ir_attr_get_ints(n, "perm", &perm);
+    for (unsigned d = 0; d < k; d++) y.stride[d] = x.stride[perm[d]];
+  } else {
+    struct view r = y;
+    y = spread(&x, &r);
+  }
+  return y;
+}
+static struct view evaluate_const(const struct ir_value *v)
+{
+  const struct ir_data *d = v->def->data;
+  if (d->kind == IR_DATA_BYTES) {
+    struct view x = { .p = d->p, .rank = v->type->rank };
+    ir_type_static(v->type, x.dim, NULL);
+    dense_strides(&x);
+    return x;
+  }
+  static const struct ir_type one = { .rank = 0 };
+  struct ir_type t = one;
+  t.elem = v->type->elem;
+  struct view x = view_new(&t), r = { .rank = v->type->rank };
+  struct ir_tensor k = { .elem = t.elem, .n = 1 };
+  double f = d->splat;
+  int64_t i = d->splat_i;
+  if (ir_elem_class(t.elem) == 'F') k.f = &f;
+  else k.i = &i;
+  ir_tensor_to_bytes(&k, x.owned);
+  ir_type_static(v->type, r.dim, NULL);
+  return spread(&x, &r);
+}
+static struct view evaluate(const struct ir_value *v)
+{
+  const struct ir_node *n = v->def;
+  if (n->op == IR_OP_const) return evaluate_const(v);
+  bool f32 = v->type->elem == IR_f32;
+  for (unsigned i = 0; i < n->n_in; i++) f32 &= n->in[i]->type->elem == IR_f32;
+  if (ir_op_is_map(n->op) && n->n_in <= 2 && f32) return evaluate_map(n);
+  if (n->op == IR_OP_reshape || n->op == IR_OP_transpose || n->op == IR_OP_broadcast) return evaluate_move(n);
+  return evaluate_slow(v);
+}
+
+/* ---- packing ---- */
+struct packer { const struct kir_arr *arr; struct view x; unsigned size; int64_t *at[IR_MAX_RANK]; bool separable; };
+static int64_t zero_sym(void *arg, const struct ir_sym *s, bool *known)
+{
+  const int64_t *c = arg;
+  *known = s->kind == IR_SYM_COORD;
+  return *known ? c[atoi(s->name + 1)] : 0;
+}
+static int64_t at_of(const struct ir_ix *at, int64_t *c)
+{
+  struct ir_ix_env env = { zero_sym, NULL, c };
+  int64_t r;
+  if (!ir_ix_eval(at, &env, &r)) ir_bug("weights", "a weight's layout cannot be evaluated");
+  return r;
+}
+/* at(c) == sum over d of at(0..c_d..0) - (rank-1)*at(0), as expressions */
+static bool separable(const struct ir_ix *at, unsigned rank)
+{
+  struct ir_ixs *t = ir_ix_table(at);
+  const struct ir_ix *c[IR_MAX_RANK], *to[IR_MAX_RANK], *zero = ir_ix_int(t, 0), *sum = zero;
+  for (unsigned d = 0; d < rank; d++) { c[d] = ir_ix_coord(t, d); to[d] = zero; }
+  const struct ir_ix *origin = ir_ix_subst(at, c, to, rank);
+  for (unsigned d = 0; d < rank; d++) {
+    to[d] = c[d];
+    sum = ir_ix_add(sum, ir_ix_sub(ir_ix_subst(at, c, to, rank), origin));
+    to[d] = zero;
+  }
+  return ir_ix_add(sum, origin) == at;
+}
+static void make_tables(struct packer *k)
+{
+  const struct ir_ix *at = k->arr->at;
+  unsigned rank = k->x.rank;
+  int64_t c[IR_MAX_RANK] = { 0 };
+  k->separable = !at || separable(at, rank);
+  for (unsigned d = 0; d < rank; d++) {
+    k->at[d] = malloc((size_t)(k->x.dim[d] + 1) * sizeof(int64_t));
+    if (!k->at[d]) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
+  }
+  if (!at) {
+    int64_t stride = 1, hi, lo;
+    for (unsigned d = rank; d-- > 0; stride *= hi - lo) {
+      if (!ir_ix_const(k->arr->hi[d], &hi) || !ir_ix_const(k->arr->lo[d], &lo)) ir_bug("weights", "a weight of unknown size");
+      for (int64_t i = 0; i < k->x.dim[d]; i++) k->at[d][i] = (i - lo) * stride;
+    }
+    return;
+  }
+  int64_t origin = at_of(at, c);
+  for (unsigned d = 0; d < rank && k->separable; d++, c[d - 1] = 0)
+    for (int64_t i = 0; i < k->x.dim[d]; i++) {
+      c[d] = i;
+      k->at[d][i] = at_of(at, c) - (d ? origin : 0);
+    }
+}
+/* The elements with lo <= c0 < hi into buf, which begins at element `first` of the stored weight. */
+static void pack(const struct packer *k, int64_t lo, int64_t hi, unsigned char *buf, int64_t first)
+{
+  const struct view *x = &k->x;
+  unsigned last = x->rank - 1, size = k->size;
+  int64_t c[IR_MAX_RANK] = { lo };
+  while (c[0] < hi) {
+    int64_t src = 0, dst = -first;
+    for (unsigned d = 0; d < last; d++) { src += c[d] * x->stride[d]; dst += k->at[d][c[d]]; }
+    int64_t from = last ? 0 : lo, to = last ? x->dim[last] : hi;
+    for (int64_t i = from; i < to; i++) {
+      int64_t s = src + i * x->stride[last], t;
+      if (k->separable) t = dst + k->at[last][i];
+      else { c[last] = i; t = at_of(k->arr->at, c) - first; }
+      if (size == 4) ((uint32_t *)buf)[t] = ((const uint32_t *)(const void *)x->p)[s];
+      else memcpy(buf + t * size, x->p + s * size, size);
+    }
+    c[last] = last ? 0 : hi;
+    if (!last) break;
+    unsigned d = last;
+    while (d-- > 0) {
+      if (++c[d] < (d ? x->dim[d] : hi) || !d) break;
+      c[d] = 0;
+    }
+  }
+}
+static bool put(struct ir_diags *d, int fd, const void *p, size_t n, int64_t at)
+{
+  for (const char *s = p; n;) {
+    ssize_t k = pwrite(fd, s, n, at);
+    if (k < 0 && errno == EINTR) continue;
+    if (k <= 0) return ir_error(d, IR_M0002, NULL, NULL, "cannot write weights: %s", strerror(k ? errno : ENOSPC));
+    s += k;
+    n -= (size_t)k;
+    at += k;
+  }
+  return true;
+}
+/* How far the slice that begins at lo reaches, and where it lies: at most SLICE bytes, no element of a later slice within. */
+static int64_t slice_end(const struct packer *k, int64_t lo, int64_t rest, int64_t *first, int64_t *end)
+{
+  int64_t n = k->x.dim[0], best = n, a = INT64_MAX, b = INT64_MIN, max = SLICE / k->size;
+  int64_t *least = malloc((size_t)(n + 1) * sizeof *least);
+  if (!least) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
+  least[n] = INT64_MAX;
+  for (int64_t i = n; i-- > lo;) least[i] = least[i + 1] < k->at[0][i] ? least[i + 1] : k->at[0][i];
+  bool found = false;
+  for (int64_t i = lo; i < n; i++) {
+    int64_t t = k->at[0][i], na = a < t ? a : t, nb = b > t + rest ? b : t + rest;
+    if (found && nb - na + 1 > max) break;
+    a = na;
+    b = nb;
+    if (i + 1 == n || least[i + 1] > b) { best = i + 1; *first = a; *end = b + 1; found = true; }
+  }
+  free(least);
+  return best;
+}
+static bool write_weight(struct pass_program *p, struct ir_diags *d, const struct pass_weight *w, int fd, int64_t base)
+{
+  struct packer k = { .arr = w->arr, .x = evaluate(w->v), .size = ir_elem_bytes(w->arr->elem) };
+  bool ok = true;
+  if (!view_elems(&k.x)) { free(k.x.owned); return true; }
+  if (!k.x.rank) { ok = put(d, fd, k.x.p, k.size, base + (int64_t)w->offset); free(k.x.owned); return ok; }
+  make_tables(&k);
+  int64_t rest = 0, first = 0, end = (int64_t)(w->bytes / k.size);
+  for (unsigned e = 1; e < k.x.rank; e++) {
+    int64_t m = 0;
+    for (int64_t i = 0; i < k.x.dim[e]; i++) m = k.at[e][i] > m ? k.at[e][i] : m;
+    rest += m;
+  }
+  for (int64_t lo = 0, hi; lo < k.x.dim[0] && ok; lo = hi) {
+    if (k.separable && w->bytes > SLICE) hi = slice_end(&k, lo, rest, &first, &end);
+    else hi = k.x.dim[0];
+    unsigned char *buf = calloc((size_t)(end - first), k.size);
+    if (!buf) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
+    pack(&k, lo, hi, buf, first);
+    ok = put(d, fd, buf, (size_t)(end - first) * k.size, base + (int64_t)w->offset + first * k.size);
+    free(buf);
+  }
+  for (unsigned e = 0; e < k.x.rank; e++) free(k.at[e]);
+  free(k.x.owned);
+  (void)p;
+  return ok;
+}
+bool pass_weights_write(struct pass_program *p, struct ir_diags *d, int fd, int64_t base)
+{
+  for (uint32_t i = 0; i < p->weights.n; i++) TRY(write_weight(p, d, &p->weights.v[i], fd, base));
+  return true;
+}
