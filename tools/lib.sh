@@ -1,0 +1,35 @@
+# For quickstart and test: progress, packages, the build. Sourced, not run.
+set -eu
+cd "$(dirname "$0")/.."
+export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+start=$(date +%s)
+log=build/log
+mkdir -p build
+
+say() { printf '[%3ds] %s\n' $(($(date +%s) - start)) "$*"; }
+die() { printf '\n%s\n' "$*" >&2; exit 1; }
+# run DESCRIPTION COMMAND..: output goes to the log, of which the end is shown when it fails
+run() {
+  say "$1"; shift
+  "$@" >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "failed: $*"; }
+}
+# packages NAME..: installs what is missing
+packages() {
+  missing=
+  for p in "$@"; do dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"; done
+  [ -n "$missing" ] || { say "packages are there"; return 0; }
+  sudo=
+  [ "$(id -u)" = 0 ] || { command -v sudo >/dev/null || die "These packages are needed, and installing them needs root:$missing"; sudo=sudo; }
+  command -v apt-get >/dev/null || die "These Debian packages, or your system's equivalents, are needed:$missing"
+  run "package lists" $sudo apt-get update -q
+  run "installing$missing" $sudo apt-get install -q -y --no-install-recommends $missing
+}
+build_packages="gcc g++ libc6-dev binutils meson ninja-build pkg-config llvm-19-dev libprotobuf-c-dev protobuf-c-compiler libyaml-dev zlib1g-dev libzstd-dev"
+# build TARGET..: a release build in build/; no target: everything
+build() {
+  [ -f build/build.ninja ] || run "configuring" meson setup build --buildtype=release
+  say "building"
+  ninja -C build "$@" >"$log" 2>&1 || { grep -E 'error|FAILED' "$log" | head -n 20 >&2; die "the build failed; see $log"; }
+  ln -sfn compiler/massc build/massc
+  ln -sfn models/mkmodel build/mkmodel
+}
