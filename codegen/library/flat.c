@@ -76,8 +76,9 @@ static void take_syms(struct kir_kern *k, const struct ir_ix *e, unsigned depth)
     ir_ix_term(e, i, &nf, &fa);
     for (unsigned j = 0; j < nf; j++) {
       const struct ir_atom *x = fa[j];
-      if (x->kind == IR_ATOM_SYM && x->sym->kind == IR_SYM_DIM) {
-        const struct ir_ix *s = ir_ix_find(k->ixs, x->sym->name);
+      if (x->kind == IR_ATOM_SYM && x->sym->def) take_syms(k, x->sym->def, depth + 1);
+      else if (x->kind == IR_ATOM_SYM && x->sym->kind == IR_SYM_DIM) {
+        const struct ir_ix *s = ir_ix_find(k->ixs, x->sym->whole ? x->sym->whole->name : x->sym->name);
         bool have = false;
         for (unsigned m = 0; m < k->syms.n; m++) have |= k->syms.v[m] == s;
         if (!have && s) ir_push(k->arena, &k->syms, s);
@@ -481,6 +482,8 @@ static struct kir_op *select_value(struct cg_flat *f, const struct kir_expr *e)
 }
 static struct kir_op *red_value(struct cg_flat *f, const struct kir_expr *e)
 {
+  for (uint32_t i = f->done.n; i-- > 0;)
+    if (f->done.v[i].e == e) return f->done.v[i].v;
   enum ir_elem t = cg_red_elem(e->elem);
   const struct ir_ix *zero = ir_ix_int(f->k->ixs, 0);
   struct kir_reg *acc = kir_reg_var(f->k, "acc", t, 1, f->v ? f->lanes : 1);
@@ -586,6 +589,7 @@ static void use_read(struct cg_flat *f, const struct kir_expr *e, struct cg_uses
   }
   if (!e->arr->arg) return;
   ir_push(f->k->arena, &u->offs, cg_flat_offset(f, e->arr, c));
+  ir_push(f->k->arena, &u->arrs, e->arr);
   if (!e->els) return;
   struct access x = { .n = 1 };
   const struct ir_ix *v = f->v;

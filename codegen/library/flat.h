@@ -24,6 +24,10 @@ struct cg_memo {
   unsigned n;
   const struct ir_ix **ix;
 };
+struct cg_done {
+  const struct kir_expr *e;
+  struct kir_op *v;
+};
 struct cg_flat {
   struct kir_nest *n;
   struct kir_kern *k;
@@ -35,6 +39,7 @@ struct cg_flat {
   uint32_t scope;                     /* bindings of the expression at hand start at scope */
   IR_VEC(const struct ir_ix *) conds; /* hold (>= 0) where the expression at hand matters: sides of selects */
   IR_VEC(struct cg_memo) memo;        /* values at hand in this block, so that what is read twice is loaded once */
+  IR_VEC(struct cg_done) done;        /* reductions whose value the skeleton has made already */
   struct cg_slot *slot;               /* one per temporary */
 };
 
@@ -85,6 +90,7 @@ enum ir_map cg_red_map(enum kir_red r);
  * `els`, as far as they are not known, and the index expressions that it computes with. Axes of reductions stand as their symbols. */
 struct cg_uses {
   IR_VEC(const struct ir_ix *) offs, conds, exprs;
+  IR_VEC(const struct kir_arr *) arrs; /* of offs */
 };
 void cg_flat_uses(struct cg_flat *f, const struct kir_expr *e, struct cg_uses *out);
 /* Offset of element c of arr. */

@@ -83,7 +83,7 @@ static void collect(struct cg_space *s)
 {
   const struct ir_ix *at[IR_MAX_RANK], *c[IR_MAX_RANK];
   uint32_t facts = ir_facts_mark(&s->f->k->facts);
-  s->uses.offs.n = s->uses.conds.n = s->uses.exprs.n = s->out_offs.n = 0;
+  s->uses.offs.n = s->uses.arrs.n = s->uses.conds.n = s->uses.exprs.n = s->out_offs.n = 0;
   for (unsigned a = 0; a < s->n_axes; a++) {
     const struct cg_axis *x = &s->axis[a];
     at[a] = x->sym;
@@ -99,6 +99,7 @@ static void collect(struct cg_space *s)
     cg_flat_unbind(s->f, mark);
   }
   ir_facts_reset(&s->f->k->facts, facts);
+  s->n_asked = s->uses.conds.n;
   for (unsigned a = 0; a < s->n_axes; a++)
     if (s->axis[a].halo) {
       ir_push(s->f->k->arena, &s->uses.conds, s->axis[a].sym);
@@ -207,7 +208,7 @@ static void find_vec(struct cg_space *s)
 
 bool cg_space_init(struct cg_space *s, struct cg_flat *f, bool merge)
 {
-  *s = (struct cg_space){ .f = f };
+  *s = (struct cg_space){ .f = f, .tile = -1 };
   s->stmts = IR_NEWN(f->k->arena, struct kir_stmt *, f->n->stmts.n + 1);
   for (unsigned i = 0; i < f->n->stmts.n; i++) {
     struct kir_stmt *p = f->n->stmts.v[i];
@@ -230,7 +231,21 @@ int64_t cg_space_extent(const struct cg_space *s, unsigned a)
   return lo < 1 ? 1 : lo;
 }
 
+int64_t cg_space_shape(const struct cg_space *s, unsigned a)
+{
+  int64_t lo, hi;
+  ir_ix_range(s->axis[a].shape, &lo, &hi);
+  return lo < 1 ? 1 : lo;
+}
+
 /* ---- tasks ---- */
+/* The tile's axis is order[i] or stands further out, so i is no grid. */
+static bool tile_within(const struct cg_space *s, const unsigned *order, unsigned i)
+{
+  bool any = false;
+  for (unsigned j = 0; j <= i; j++) any |= s->tile == (int)order[j];
+  return any;
+}
 static int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 void cg_space_tasks(struct cg_space *s, int64_t cost, int64_t task, int64_t least, const struct cg_target *t)
@@ -249,7 +264,7 @@ void cg_space_tasks(struct cg_space *s, int64_t cost, int64_t task, int64_t leas
   if (s->vec >= 0 && s->block) total = at_least(total, total * s->block);
   task = at_least(at_most(task, total / (4 * at_least(t->cores, 1))), least);
   unsigned split = n; /* the axis whose trips are cut into tasks: those outside are the grid, those inside loops */
-  while (split > 0 && inner * trips[split - 1] <= task) inner *= trips[--split];
+  while (split > 0 && (inner * trips[split - 1] <= task || tile_within(s, order, split - 1))) inner *= trips[--split];
   s->n_levels = 0;
   for (unsigned i = 0; i < n; i++) {
     bool vec = (int)order[i] == s->vec && !s->block;
@@ -259,6 +274,7 @@ void cg_space_tasks(struct cg_space *s, int64_t cost, int64_t task, int64_t leas
       ir_ix_range(s->axis[order[i]].hi, &lo, &hi);
       tasks = (trips[i] * inner + task - 1) / task; /* equal ones */
       chunk = lo == hi ? (trips[i] + tasks - 1) / at_least(tasks, 1) : at_least(task / inner, 1);
+      if (s->axis[order[i]].halo) chunk = 1;
       if (vec) chunk = (chunk + 4 * t->vec_lanes - 1) / (4 * t->vec_lanes) * (4 * t->vec_lanes);
     }
     if (i >= split && (vec || step[i] == 1)) continue;
@@ -302,7 +318,7 @@ bool cg_space_levels(struct cg_space *s, const struct kir_sched *r, unsigned lan
     int64_t left = 0;
     for (unsigned i = 0; i < s->n_levels; i++)
       if (s->level[i].axis == a) left = s->level[i].step;
-    if ((int)a != s->vec && left != 1) s->level[s->n_levels++] = (struct cg_level){ CG_L_FOR, a, 1 };
+    if ((int)a != s->vec && left != 1 && (!left || (int)a != s->tile)) s->level[s->n_levels++] = (struct cg_level){ CG_L_FOR, a, 1 };
   }
   if (s->vec >= 0) s->level[s->n_levels++] = (struct cg_level){ CG_L_VEC, (unsigned)s->vec, lanes };
   return true;
@@ -329,7 +345,7 @@ static unsigned pieces(struct cg_space *s, unsigned a, int64_t step, int64_t tri
     if (b == a) to[b] = ir_ix_add(s->base[b], ir_ix_add(ir_ix_muli(x, step), ir_ix_fresh(t, "r", IR_SYM_AXIS, 0, step - 1, 1)));
     else to[b] = left == 1 ? s->base[b] : ir_ix_add(s->base[b], ir_ix_fresh(t, "r", IR_SYM_AXIS, 0, left == IR_IX_INF ? left : left - 1, 1));
   }
-  for (unsigned i = 0; i < s->uses.conds.n; i++) {
+  for (unsigned i = s->whole >> a & 1 ? s->n_asked : 0; i < s->uses.conds.n; i++) {
     const struct ir_ix *g = ir_ix_subst(s->uses.conds.v[i], from, to, s->n_axes);
     if (!ir_ix_linear(g, x, &co, &rest) || !ir_ix_const(co, &k) || !k) continue;
     ir_ix_range(rest, &lo, &hi);
@@ -378,26 +394,44 @@ static void loop_level(struct cg_space *s, unsigned l)
 {
   struct cg_level *v = &s->level[l];
   struct ir_ixs *t = s->f->k->ixs;
-  const struct cg_axis *ax = &s->axis[v->axis];
-  const struct ir_ix *trips = ir_ix_cdivi(s->size[v->axis], v->step), *zero = ir_ix_int(t, 0);
+  const struct ir_ix *trips = ir_ix_cdivi(s->size[v->axis], v->step);
   int64_t n, size, cut[PIECES + 4];
-  if (ir_ix_const(trips, &n) && ir_ix_const(s->size[v->axis], &size)) {
-    unsigned np = pieces(s, v->axis, v->step, n, cut), copies = s->copies;
-    if (size % v->step && cut[np - 1] < n - 1 && s->copies * np < COPIES) { /* the last one is shorter */
-      cut[np + 1] = n;
-      cut[np++] = n - 1;
-    }
-    s->copies *= np;
-    for (unsigned i = 0; i < np; i++) piece(s, l, ir_ix_int(t, cut[i]), ir_ix_int(t, cut[i + 1]), np == 1);
-    s->copies = copies;
-  } else if (ax->halo && v->step == 1 && s->base[v->axis] == ax->lo) { /* symbolic: at least what is around the shape is apart */
-    const struct ir_ix *a = ir_ix_neg(ax->lo), *b = ir_ix_add(a, ax->shape);
-    if (!ir_ix_is(a, 0)) piece(s, l, zero, a, false);
-    piece(s, l, a, b, false);
-    if (b != trips) piece(s, l, b, trips, false);
-  } else {
-    piece(s, l, zero, trips, true);
+  if (!ir_ix_const(trips, &n) || !ir_ix_const(s->size[v->axis], &size)) {
+    piece(s, l, ir_ix_int(t, 0), trips, true);
+    return;
   }
+  unsigned np = pieces(s, v->axis, v->step, n, cut), copies = s->copies;
+  if (size % v->step && cut[np - 1] < n - 1 && (s->copies * np < COPIES || (int)v->axis == s->tile)) { /* the last one is shorter */
+    cut[np + 1] = n;
+    cut[np++] = n - 1;
+  }
+  s->copies *= np;
+  for (unsigned i = 0; i < np; i++) piece(s, l, ir_ix_int(t, cut[i]), ir_ix_int(t, cut[i + 1]), np == 1);
+  s->copies = copies;
+}
+/* Loops over an axis with a halo: what lies around the shape is apart. A grid cannot be cut so; where its step is 1 its pieces fall there anyway. */
+static void halo_level(struct cg_space *s, unsigned l)
+{
+  struct cg_level *v = &s->level[l];
+  const struct cg_axis *ax = &s->axis[v->axis];
+  const struct ir_ix *base = s->base[v->axis], *size = s->size[v->axis], *zero = ir_ix_int(s->f->k->ixs, 0), *cut[4] = { ax->lo, zero, ax->shape, ax->hi };
+  if (v->kind == CG_L_GRID && !ir_ix_const(size, &(int64_t){ 0 })) {
+    for (unsigned i = 0; i < 3; i++)
+      if (cut[i] != cut[i + 1]) piece(s, l, ir_ix_sub(cut[i], ax->lo), ir_ix_sub(cut[i + 1], ax->lo), false);
+    return;
+  }
+  if (v->kind == CG_L_GRID) {
+    loop_level(s, l);
+    return;
+  }
+  for (unsigned i = 0; i < 3; i++) {
+    if (cut[i] == cut[i + 1]) continue;
+    s->base[v->axis] = cut[i];
+    s->size[v->axis] = ir_ix_sub(cut[i + 1], cut[i]);
+    loop_level(s, l);
+  }
+  s->base[v->axis] = base;
+  s->size[v->axis] = size;
 }
 
 /* The rest of an axis in vectors: elements [from, to) of it. */
@@ -482,6 +516,9 @@ static void level(struct cg_space *s, unsigned l)
 {
   if (l == s->n_levels) s->body(s, s->arg);
   else if (s->level[l].kind == CG_L_VEC) vec_level(s, l);
+  else if (s->axis[s->level[l].axis].halo && s->base[s->level[l].axis] == s->axis[s->level[l].axis].lo &&
+           (s->level[l].kind == CG_L_FOR || s->level[l].step == 1))
+    halo_level(s, l);
   else loop_level(s, l);
 }
 void cg_space_loops(struct cg_space *s, void (*body)(struct cg_space *s, void *arg), void *arg)

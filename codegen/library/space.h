@@ -35,9 +35,12 @@ struct cg_space {
   unsigned n_levels;
   struct cg_level level[CG_LEVELS];
   struct cg_uses uses;                   /* of all statements, over the axes' symbols */
+  uint32_t n_asked;                      /* so many of uses.conds come from expressions; the others are the borders of halos */
+  uint32_t whole;                        /* bit a: axis a is cut at its halo only */
   IR_VEC(const struct ir_ix *) out_offs; /* one per statement */
   int vec;                               /* the axis along which the results are contiguous, or -1 */
   int64_t block;                         /* it is so within aligned blocks of this many elements; 0: all along */
+  int tile;                              /* what the steps leave of this axis is the body's, at base .. base+size-1; -1: none */
   /* while loops are made */
   const struct ir_ix *grid[CG_LEVELS];                       /* digits of the grid, by level */
   const struct ir_ix *base[IR_MAX_RANK], *size[IR_MAX_RANK]; /* what of each axis is left at the present level: base <= coordinate < base + size */
@@ -57,6 +60,8 @@ void cg_space_bind(struct cg_space *s, unsigned i, const struct ir_ix **out_at);
 void cg_space_store(struct cg_space *s);
 /* Elements of an axis: its constant extent, or the least that is known where it is symbolic. */
 int64_t cg_space_extent(const struct cg_space *s, unsigned axis);
+
+int64_t cg_space_shape(const struct cg_space *s, unsigned axis); /* the same without a halo */
 
 /* Grid levels, and loops inside of them, for tasks of about `task` operations at `cost` operations an element; down to `least` to have 4 tasks per core. */
 void cg_space_tasks(struct cg_space *s, int64_t cost, int64_t task, int64_t least, const struct cg_target *t);
