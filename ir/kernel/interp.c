@@ -107,7 +107,8 @@ static uint32_t base_id(const struct ir_ix *sym) { return kir_base_sym(sym, NULL
 
 static bool lower_op(struct run *r, const struct kir_op *o, const uint32_t *reg_first, uint32_t *val_of)
 {
-  struct ins *i = &r->prog.v[emit(r, o->op, o)];
+  uint32_t at = emit(r, o->op, o);                     /* may move prog.v */
+  struct ins *i = &r->prog.v[at];
   if (kir_op_stage(o->op) == 'T') return fault(r, "%s is an op of tiled code", kir_op_name(o->op));
   i->ix = IR_NEWN(r->arena, const struct kir_ixp *, o->n_ix + 1);
   for (unsigned j = 0; j < o->n_ix; j++) i->ix[j] = kir_ixp_get(r->m, o->ix[j]);
