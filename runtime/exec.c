@@ -3,6 +3,8 @@
  * What depends on the input shapes (values of the expression table, buffer offsets, threads of each launch) is kept for the last MASSRT_SHAPES shapes; the
  * argument words of all launches lie in one block, refilled when the shape changes and patched with the caller's pointers at every run. */
 #include "runtime/internal.h"
+#include "runtime/core/expr.h"
+#include "runtime/core/plan.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -196,32 +198,14 @@ static int check_requires(struct massrt_exec *x, const int64_t *values)
   }
   return MASSRT_OK;
 }
-static bool value_of(const struct massrt_expr *e, const int64_t *syms, const int64_t *v, int64_t *out)
-{
-  int64_t q;
-  switch (e->op) {
-  case MASSRT_X_CONST: *out = e->k; return true;
-  case MASSRT_X_SYM: *out = syms[e->k]; return true;
-  case MASSRT_X_ADD: return !__builtin_add_overflow(v[e->a], v[e->b], out);
-  case MASSRT_X_MUL: return !__builtin_mul_overflow(v[e->a], v[e->b], out);
-  case MASSRT_X_DIV:
-    if (v[e->b] <= 0) return false;
-    q = v[e->a] / v[e->b];
-    *out = q - (v[e->a] % v[e->b] < 0);
-    return true;
-  case MASSRT_X_MIN: *out = v[e->a] < v[e->b] ? v[e->a] : v[e->b]; return true;
-  case MASSRT_X_MAX: *out = v[e->a] > v[e->b] ? v[e->a] : v[e->b]; return true;
-  case MASSRT_X_BCAST: *out = v[e->a] == 1 ? v[e->b] : v[e->a]; return true;
-  case MASSRT_X_GE0: *out = v[e->a] >= 0; return true;
-  case MASSRT_X_EQ0: *out = v[e->a] == 0; return true;
-  default: return false;
-  }
-}
 static int evaluate(struct massrt_exec *x, struct massrt_shape *s)
 {
-  uint32_t i = 0;
-  while (i < x->p->n_exprs && value_of(&x->p->exprs[i], s->syms, s->values, &s->values[i])) i++;
-  if (i == x->p->n_exprs) return MASSRT_OK;
+  uint32_t bad;
+  if (!massrt_eval_exprs(x->p->exprs, x->p->n_exprs, s->syms, x->p->n_syms, s->values, &bad)) return MASSRT_OK;
+  const struct massrt_expr *e = &x->p->exprs[bad];
+  if (e->op == MASSRT_X_BCAST)
+    return fail(x, MASSRT_E_INPUT, "the shapes of the inputs do not fit: sizes %lld and %lld meet where they must be equal or 1", (long long)s->values[e->a],
+                (long long)s->values[e->b]);
   return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large: a size that follows from them overflows");
 }
 
@@ -260,6 +244,16 @@ static int size_ios(struct massrt_exec *x, const struct massrt_io *io, uint32_t 
   }
   return MASSRT_OK;
 }
+static int plan_spans(struct massrt_exec *x, struct massrt_shape *s, struct massrt_span *b, void *workspace)
+{
+  const struct massrt_program *p = x->p;
+  int64_t total, live;
+  for (uint32_t i = 0; i < p->n_buffers; i++) b[i] = (struct massrt_span){ s->values[p->buffers[i].bytes], p->buffers[i].first, p->buffers[i].last };
+  if (massrt_plan(b, p->n_buffers, MASSRT_ALIGN, workspace, &total, &live)) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large: the sum of buffers overflows");
+  for (uint32_t i = 0; i < p->n_buffers; i++) s->offset[i] = b[i].offset;
+  s->arena_bytes = (uint64_t)total;
+  return MASSRT_OK;
+}
 static int plan(struct massrt_exec *x, struct massrt_shape *s)
 {
   const struct massrt_program *p = x->p;
@@ -268,15 +262,12 @@ static int plan(struct massrt_exec *x, struct massrt_shape *s)
     s->arena_bytes = (uint64_t)p->arena_bytes;
     return MASSRT_OK;
   }
-  uint64_t at = 0;                                   /* one behind the other: right, and wasteful */
-  for (uint32_t i = 0; i < p->n_buffers; i++) {
-    int64_t bytes = s->values[p->buffers[i].bytes];
-    if (bytes < 0 || bytes > INT64_MAX / 2 || at > INT64_MAX / 4) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large");
-    s->offset[i] = (int64_t)at;
-    at += ((uint64_t)bytes + MASSRT_ALIGN - 1) / MASSRT_ALIGN * MASSRT_ALIGN;
-  }
-  s->arena_bytes = at;
-  return MASSRT_OK;
+  uint64_t spans = p->n_buffers * sizeof(struct massrt_span), bytes = spans + massrt_plan_workspace(p->n_buffers);
+  uint8_t *b = massrt_alloc(&x->mem, bytes, MASSRT_ALIGN);
+  if (!b) return fail(x, MASSRT_E_MEMORY, "no memory to plan the buffers of a new shape");
+  int rc = plan_spans(x, s, (struct massrt_span *)b, b + spans);
+  massrt_release(&x->mem, b, bytes);
+  return rc;
 }
 /* A hand-off costs about a microsecond with its cache misses, so each thread gets at least MIN_NS of work, guessed at a few operations or bytes per
  * nanosecond; launches that state neither get all threads. */
