@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const struct cg_target *level(int i) { return cg_target_at((unsigned)i); }      /* rows 0 .. 2 are the levels 2 .. 4 */
 enum { LEVELS = 3 };
@@ -376,8 +377,119 @@ START_TEST(text_forms)
 }
 END_TEST
 
-int main(void)
+/* ---- the GEMM tile: C[M,N] = max(A[M,K]*B + bias, 0), B packed in panels of `cols`; `rows` x `cols` accumulators in registers ---- */
+enum { GEMM_K = 256, GEMM_N = 96 };
+struct gemm { struct kb b; int64_t M; };
+static void gemm_build(struct gemm *g, unsigned rows, unsigned cols, unsigned lanes, unsigned tiles, unsigned unroll)
 {
+  struct kb *b = &g->b;
+  struct kir_block *o1, *o2, *o3, *body, *tile;
+  int64_t nv = cols / lanes;
+  g->M = (int64_t)rows * tiles;
+  kb_open(b);
+  struct kir_arr *A = kb_arg(b, "A", IR_f32, g->M * GEMM_K, false), *B = kb_arg(b, "B", IR_f32, GEMM_K * GEMM_N, false), *bias = kb_arg(b, "bias", IR_f32, GEMM_N, false);
+  struct kir_arr *C = kb_arg(b, "C", IR_f32, g->M * GEMM_N, true);
+  B->space = bias->space = KIR_CONST;
+  kb_kern(b);
+  const struct ir_ix *zero = kb_int(b, 0), *p = kb_grid(b, "p", kb_int(b, GEMM_N / cols), GEMM_N / cols), *t = kb_for(b, "t", zero, kb_int(b, tiles), tiles, 0, &o1), *m = ir_ix_muli(t, rows);
+  struct kir_reg *acc = kir_reg_var(b->k, "c", IR_f32, rows * (unsigned)nv, lanes), *br = kir_reg_var(b->k, "b", IR_f32, (unsigned)nv, lanes);
+  tile = b->e.at;
+  const struct ir_ix *i = kb_for(b, "i", zero, kb_int(b, rows * nv), rows * nv, KIR_REPLAY, &o2);
+  kb_set(b, acc, i, kb_const(b, IR_f32, lanes, 0, 0));
+  b->e.at = tile;
+  const struct ir_ix *k = kb_for(b, "k", zero, kb_int(b, GEMM_K), GEMM_K, unroll, &o2), *row = ir_ix_muli(ir_ix_add(ir_ix_muli(p, GEMM_K), k), cols);
+  body = b->e.at;
+  const struct ir_ix *j = kb_for(b, "j", zero, kb_int(b, nv), nv, KIR_REPLAY, &o3), *at = ir_ix_add(row, ir_ix_muli(j, lanes));
+  kb_set(b, br, j, kb_load(b, B, lanes, at));
+  b->e.at = body;
+  kir_emit(&b->e, KIR_prefetch, IR_f32, 1, NULL, 0, IX(ir_ix_addi(row, 1024)), 1)->arr = B;
+  i = kb_for(b, "i", zero, kb_int(b, rows), rows, KIR_REPLAY, &o3);
+  struct kir_op *a = kb_load(b, A, 1, ir_ix_add(ir_ix_muli(ir_ix_add(m, i), GEMM_K), k)), *as = kir_emit(&b->e, KIR_splat, IR_f32, lanes, SRC(a), 1, NULL, 0);
+  j = kb_for(b, "j", zero, kb_int(b, nv), nv, KIR_REPLAY, &o3);
+  const struct ir_ix *c = ir_ix_add(ir_ix_muli(i, nv), j);
+  kb_set(b, acc, c, kir_emit(&b->e, KIR_fma, IR_f32, lanes, SRC(as, kb_get(b, br, j), kb_get(b, acc, c)), 3, NULL, 0));
+  b->e.at = tile;
+  i = kb_for(b, "i", zero, kb_int(b, rows), rows, KIR_REPLAY, &o3);
+  j = kb_for(b, "j", zero, kb_int(b, nv), nv, KIR_REPLAY, &o3);
+  const struct ir_ix *n = ir_ix_add(ir_ix_muli(p, cols), ir_ix_muli(j, lanes));
+  struct kir_op *x = kb_ew(b, IR_MAP_add, IR_f32, kb_get(b, acc, ir_ix_add(ir_ix_muli(i, nv), j)), kb_load(b, bias, lanes, n), NULL);
+  kb_store(b, C, ir_ix_add(ir_ix_muli(ir_ix_add(m, i), GEMM_N), n), kb_ew(b, IR_MAP_max, IR_f32, x, kb_const(b, IR_f32, lanes, 0, 0), NULL));
+}
+static void gemm_check(struct gemm *g, const struct cg_target *t, unsigned cols)
+{
+  struct kb *b = &g->b;
+  struct ir_tensor *A = kb_buf(b, IR_f32, g->M * GEMM_K), *B = kb_buf(b, IR_f32, GEMM_K * GEMM_N), *bias = kb_buf(b, IR_f32, GEMM_N), *C = kb_buf(b, IR_f32, g->M * GEMM_N);
+  uint64_t s = 99;
+  for (int64_t i = 0; i < A->n; i++) A->f[i] = (double)(kb_rnd(&s) % 17) - 8;
+  for (int64_t i = 0; i < B->n; i++) B->f[i] = (double)(kb_rnd(&s) % 9) - 4;
+  for (int64_t i = 0; i < bias->n; i++) bias->f[i] = (double)i;
+  run(b, t, (struct ir_tensor *[]){ A, B, bias, C });
+  for (int64_t m = 0; m < g->M; m++)
+    for (int64_t n = 0; n < GEMM_N; n++) {          /* integers this small are exact in f32 */
+      double sum = bias->f[n];
+      for (int64_t k = 0; k < GEMM_K; k++) sum += A->f[m * GEMM_K + k] * B->f[(n / cols * GEMM_K + k) * cols + n % cols];
+      ck_assert_double_eq(C->f[m * GEMM_N + n], sum > 0 ? sum : 0);
+    }
+}
+static const struct { int level; unsigned rows, cols, lanes; } tiles[] = { { 2, 14, 32, 16 }, { 2, 12, 32, 16 }, { 2, 8, 48, 16 }, { 1, 6, 16, 8 }, { 1, 6, 16, 16 }, { 1, 4, 24, 8 }, { 0, 4, 8, 4 } };
+START_TEST(gemm_tiles_stay_in_registers)
+{
+  struct gemm g;
+  const struct cg_target *t = level(tiles[_i].level);
+  const char *why = NULL;
+  for (unsigned unroll = 1; unroll <= 4; unroll += 3) {
+    gemm_build(&g, tiles[_i].rows, tiles[_i].cols, tiles[_i].lanes, 3, unroll);
+    ck_assert_msg(native_spills(g.b.k, t, &why) == 0, "%ux%u on %s: %d spills", tiles[_i].rows, tiles[_i].cols, t->name, native_spills(g.b.k, t, &why));
+    if (native_runs(t)) gemm_check(&g, t, tiles[_i].cols);
+    kb_close(&g.b);
+  }
+}
+END_TEST
+
+/* `test_llvm bench`: GFLOP/s of the tiles. */
+static double seconds(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+static void gemm_bench(unsigned i, unsigned unroll)
+{
+  struct gemm g;
+  const struct cg_target *t = level(tiles[i].level);
+  const char *why = NULL;
+  gemm_build(&g, tiles[i].rows, tiles[i].cols, tiles[i].lanes, 24, unroll);
+  double t0 = seconds(), best = 1e9;
+  struct native *n = native_load(g.b.k, t, &why);
+  double built = seconds() - t0;
+  float *A = aligned_alloc(64, (size_t)g.M * GEMM_K * 4), *B = aligned_alloc(64, GEMM_K * GEMM_N * 4), *bias = aligned_alloc(64, GEMM_N * 4), *C = aligned_alloc(64, (size_t)g.M * GEMM_N * 4);
+  memset(A, 0, (size_t)g.M * GEMM_K * 4);
+  memset(B, 0, GEMM_K * GEMM_N * 4);
+  memset(bias, 0, GEMM_N * 4);
+  union massrt_word args[] = { { .p = A }, { .p = B }, { .p = bias }, { .p = C } };
+  for (int r = 0; r < 300; r++) {
+    t0 = seconds();
+    native_fn(n)(args, 0, GEMM_N / tiles[i].cols, NULL);
+    double s = seconds() - t0;
+    if (s < best) best = s;
+  }
+  printf("%-18s %2ux%u v%u unroll %u: %6.1f GFLOP/s, built in %.1f ms\n", t->name, tiles[i].rows, tiles[i].cols, tiles[i].lanes, unroll, 2e-9 * (double)g.M * GEMM_K * GEMM_N / best,
+         built * 1e3);
+  native_unload(n);
+  free(A), free(B), free(bias), free(C);
+  kb_close(&g.b);
+}
+static int bench(void)
+{
+  for (unsigned i = 0; i < sizeof tiles / sizeof *tiles; i++)
+    for (unsigned u = 1; u <= 4; u += 3)
+      if (native_runs(level(tiles[i].level))) gemm_bench(i, u);
+  return 0;
+}
+
+int main(int argc, char **argv)
+{
+  if (argc > 1 && !strcmp(argv[1], "bench")) return bench();
   Suite *s = suite_create("llvm");
   TCase *t = tcase_create("llvm");
   tcase_set_timeout(t, 120);
@@ -390,6 +502,7 @@ int main(void)
   tcase_add_loop_test(t, loads, 0, LEVELS);
   tcase_add_loop_test(t, stores, 0, LEVELS);
   tcase_add_loop_test(t, lanes_with_offsets_of_their_own, 0, LEVELS);
+  tcase_add_loop_test(t, gemm_tiles_stay_in_registers, 0, (int)(sizeof tiles / sizeof *tiles));
   tcase_add_test(t, what_does_not_exist_on_a_cpu_is_refused);
   tcase_add_test(t, text_forms);
   suite_add_tcase(s, t);
