@@ -1,13 +1,14 @@
 /* Transcendentals in f32, for vectors of any length: LLVM would call libm lane by lane, 25 times slower.
  *
- *   function   method                                                                        error, ulp (tests/unit/codegen/test_math.c measures them)
- *   exp        x = n*ln2 + r, polynomial of degree 7 (Cephes), 2^n in two factors            1.5
- *   log        m in [sqrt(1/2), sqrt(2)), polynomial of degree 9 (Cephes)                    1.5
- *   tanh, erf  a polynomial near 0, 1 - exp of a polynomial beyond (N. Juffa)                2
- *   sigmoid    e = exp(-|x|): 1/(1+e), or e/(1+e) for negative x                             3
- *   sin, cos   reduction by pi/2 in f64 up to 2^20 quarter turns, beyond that libm           2
+ *   function   method                                                                        error, ulp (tests/unit/codegen/test_scalar.c holds them to it)
+ *   exp        x = n*ln2 + r, polynomial of degree 7 (Cephes), 2^n in two factors            1
+ *   log        m in [sqrt(1/2), sqrt(2)), polynomial of degree 11 (Cephes)                   1
+ *   tanh       x + x^3*polynomial below 0.6, 1 - 2/(exp(2x) + 1) beyond (N. Juffa)           2
+ *   erf        x*polynomial below 0.93, 1 - exp of a polynomial beyond (N. Juffa)            1.2
+ *   sigmoid    e = exp(-|x|): 1/(1+e), or e/(1+e) for negative x                             2
+ *   sin, cos   reduction by pi/2 in f64 up to 2^20 quarter turns, beyond that libm           1.6
  *   pow        log2 and exp2 in f64                                                          1
- * Infinities, NaN, signed zeros and subnormals are as C's. Without fused multiplications the errors are up to one ulp larger. */
+ * Infinities, NaN, signed zeros and subnormals are as C's. */
 #include "codegen/llvm.h"
 
 static val k_(val like, double x) { return ll_real(LLVMTypeOf(like), x); }

@@ -56,12 +56,12 @@ double ir_scalar_f(enum ir_map f, double a, double b, double c)
   ir_bug("ir_scalar_f", "function %d has no meaning for floats", (int)f);
 }
 
-static int64_t int_pow(int64_t a, int64_t b)   /* wraps; a negative exponent gives 0 but for +-1 */
+static int64_t int_pow(int64_t a, int64_t b, bool uns)   /* wraps; a negative exponent gives 0 but for +-1 */
 {
-  if (b < 0) return a == 1 ? 1 : a == -1 ? (b & 1 ? -1 : 1) : 0;
+  if (b < 0 && !uns) return a == 1 ? 1 : a == -1 ? (b & 1 ? -1 : 1) : 0;
   uint64_t r = 1, x = (uint64_t)a;
-  for (; b; b >>= 1, x *= x)
-    if (b & 1) r *= x;
+  for (uint64_t n = (uint64_t)b; n; n >>= 1, x *= x)
+    if (n & 1) r *= x;
   return (int64_t)r;
 }
 static int64_t shift(enum ir_map f, enum ir_elem e, int64_t a, int64_t b)
@@ -87,7 +87,7 @@ static int64_t wrapped(enum ir_map f, enum ir_elem e, int64_t a, int64_t b, int6
   case IR_MAP_mul: return (int64_t)(x * y);
   case IR_MAP_div: return b == 0 ? 0 : uns ? (int64_t)(x / y) : b == -1 ? (int64_t)(0 - x) : a / b;
   case IR_MAP_mod: return b == 0 ? 0 : uns ? (int64_t)(x % y) : b == -1 ? 0 : ir_floormod(a, b);
-  case IR_MAP_pow: return int_pow(a, b);
+  case IR_MAP_pow: return int_pow(a, b, uns);
   case IR_MAP_min: return uns ? (x < y ? a : b) : a < b ? a : b;
   case IR_MAP_max: return uns ? (x > y ? a : b) : a > b ? a : b;
   case IR_MAP_eq: return a == b;
