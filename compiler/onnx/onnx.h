@@ -18,6 +18,9 @@ struct onnx_options {
 struct onnx_file *onnx_read(struct ir_arena *a, struct ir_diags *d, const char *path, const struct onnx_options *o);
 /* The same from memory (fuzzing; external data is refused when dir is NULL). */
 struct onnx_file *onnx_read_bytes(struct ir_arena *a, struct ir_diags *d, const unsigned char *p, size_t n, const char *dir, const struct onnx_options *o);
+/* Writes docs/support.md: every operator of ai.onnx, the opsets that changed it, supported or the reason why not. */
+void onnx_list_operators(FILE *out);
+const char *onnx_check_lists(struct ir_arena *a);      /* a fault in the lists of operators, for the tests; NULL: none */
 void onnx_close(struct onnx_file *f);                  /* unmaps; constants of the module die with it */
 unsigned onnx_depfiles(const struct onnx_file *f, const char *const **out_paths);     /* model first, then external data */
 
