@@ -307,7 +307,7 @@ bool import_pad(struct onnx_ctx *c)
   struct onnx_ixs pads;
   struct onnx_ints axes;
   const char *mode;
-  struct ir_value *value;
+  struct ir_value *value = NULL;
   TRY(onnx_operands(c, c->opset < 11 ? 1 : 2, c->opset < 11 ? 1 : 4) && pad_operands(c, &pads, &axes, &value) && onnx_attr_str(c, "mode", "constant", &mode));
   struct ir_value *x = c->in[0];
   unsigned n = axes.present ? axes.n : x->type->rank;
