@@ -80,14 +80,6 @@ struct kir_expr *cg_expr_move(struct ir_arena *a, const struct kir_expr *e, cons
   return e->kind == KIR_E_READ && m->read ? m->read(m->arg, r) : r;
 }
 
-struct kir_expr *cg_expr_tile(struct ir_arena *a, struct kir_reg *r, const struct ir_ix *const *at, unsigned n)
-{
-  struct kir_expr *e = IR_NEW(a, struct kir_expr);
-  *e = (struct kir_expr){ .kind = KIR_E_TILE, .elem = r->elem, .reg = r, .n_at = n };
-  e->at = ir_arena_copy(a, at, n * sizeof *at);
-  return e;
-}
-
 struct kir_expr *cg_expr_f(struct ir_arena *a, enum ir_elem elem, double f)
 {
   struct kir_expr *e = IR_NEW(a, struct kir_expr);
@@ -109,30 +101,43 @@ static const struct ir_ix *shape_hi(const struct kir_arr *a, unsigned d) { retur
 static bool low_halo(const struct kir_arr *a, unsigned d) { return a->shape[d] && !(a->slack >> d & 1) && !ir_ix_is(a->lo[d], 0); }
 static bool high_halo(const struct kir_arr *a, unsigned d) { return a->shape[d] && !(a->slack >> d & 1) && a->hi[d] != a->shape[d]; }
 
+bool cg_halo_axis(const struct kir_arr *out, unsigned d) { return out->zero_pad && (low_halo(out, d) || high_halo(out, d)); }
 bool cg_has_halo(const struct kir_arr *out)
 {
   bool any = false;
-  for (unsigned d = 0; d < out->rank; d++) any |= low_halo(out, d) || high_halo(out, d);
-  return any && out->zero_pad;
+  for (unsigned d = 0; d < out->rank; d++) any |= cg_halo_axis(out, d);
+  return any;
 }
 
-/* zeros in lo[d] <= c < lo[d]+ext[d] */
+/* zeros in lo[d] <= c < lo[d]+ext[d]: a tile of zeros, stored everywhere */
 static void zero_box(struct kir_emit *e, struct kir_arr *out, const struct ir_ix *const *lo, const struct ir_ix *const *ext, unsigned vec, unsigned lanes)
 {
   struct cg_for f[IR_MAX_RANK];
-  const struct ir_ix *at[IR_MAX_RANK];
+  const struct ir_ix *at[IR_MAX_RANK], *place = ir_ix_int(e->k->ixs, 0);
   struct kir_layout lay = { 0 };
   struct kir_block *outer = e->at;
+  if (lanes > 1) {
+    IR_ASSERT(kir_layout_parse("z=1", 3, &lay));
+    lay.f[lay.n++] = (struct kir_factor){ 0, 'v', (int32_t)lanes, 1 };
+    place = cg_coord(e->k, "z_", lanes);
+  }
+  struct kir_reg *r = kir_reg_tile(e->k, "z", out->elem, lay.n_dims, (int64_t[]){ lanes }, &lay);
+  if (lanes > 1) {
+    r->n_axes[0] = 1;
+    r->axes[0][0].axis = ir_ix_as_sym(place)->name;
+    r->axes[0][0].ext = lanes;
+  }
+  kir_emit(e, KIR_tile, out->elem, 1, NULL, 0, NULL, 0)->reg = r;
+  kir_emit(e, KIR_fill, out->elem, 1, NULL, 0, NULL, 0)->reg = r;
   for (unsigned d = 0; d < out->rank; d++) {
     if (d == vec && lanes > 1) {
-      const struct ir_ix *v = cg_coord(e->k, "z", lanes), *b = cg_for_begin(e, &f[d], "z", ir_ix_cdivi(ext[d], lanes), 0);
-      at[d] = ir_ix_add(lo[d], ir_ix_add(ir_ix_muli(b, lanes), v));
-      lay = (struct kir_layout){ .n_dims = 1, .n = 1, .dim = { ir_ix_as_sym(v)->name }, .f = { { 0, 'v', (int32_t)lanes, 1 } } };
+      const struct ir_ix *b = cg_for_begin(e, &f[d], "z", ir_ix_cdivi(ext[d], lanes), 0);
+      at[d] = ir_ix_add(lo[d], ir_ix_add(ir_ix_muli(b, lanes), place));
     } else {
       at[d] = ir_ix_add(lo[d], cg_for_begin(e, &f[d], "z", ext[d], 0));
     }
   }
-  cg_map_arr(e, out, at, cg_expr_f(e->k->arena, out->elem, 0), &lay);
+  cg_map_arr(e, out, at, kir_tile(e->k->arena, r, &place, lay.n_dims), &lay);
   for (unsigned d = out->rank; d-- > 0;) cg_for_end(e, &f[d]);
   IR_ASSERT(e->at == outer);
 }

@@ -33,7 +33,6 @@ struct cg_move {
   void *arg;
 };
 struct kir_expr *cg_expr_move(struct ir_arena *a, const struct kir_expr *e, const struct cg_move *m);
-struct kir_expr *cg_expr_tile(struct ir_arena *a, struct kir_reg *r, const struct ir_ix *const *at, unsigned n);
 struct kir_expr *cg_expr_f(struct ir_arena *a, enum ir_elem e, double f);
 
 /* map arr[at..] <- e on layout lay (copied into the kern's arena) */
@@ -42,6 +41,7 @@ struct kir_op *cg_map_arr(struct kir_emit *e, struct kir_arr *arr, const struct 
 /* ---- stored halos ----
  * Does the producer of `out` have to write zeros around it? */
 bool cg_has_halo(const struct kir_arr *out);
+bool cg_halo_axis(const struct kir_arr *out, unsigned d);   /* does axis d have one? */
 /* Writes the zeros of out's halo (its domain outside of its shape, slack axes aside) that belong to the box lo[d] <= c < lo[d]+ext[d] of the axes without halo;
  * axes with a halo are written whole (their lo, ext are ignored), so call it once for each such box: guard it by "first block of the axes with a halo".
  * vec: the axis whose elements are stored as vectors of `lanes` (its lo and ext are multiples where the domain is); lanes 1: scalars, and any axis. */

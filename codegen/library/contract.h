@@ -1,0 +1,45 @@
+/* contract.h: what the files of the skeleton `contract` share: a nest read as a contraction. */
+#ifndef MASSC_CG_CONTRACT_H
+#define MASSC_CG_CONTRACT_H
+#include "codegen/library/skeleton.h"
+
+enum { CG_MAX_AXES = 24, CG_MAX_ITEMS = 32 };
+/* Axes' roles follow from the reads x and w and the result y: */
+enum cg_role { CG_BATCH /* in x, w, y, or in y alone */, CG_M /* x and y */, CG_N /* w and y */, CG_K /* summed */ };
+struct cg_axis {
+  const char *name;                               /* in schedule records */
+  const struct ir_ix *var, *ext;
+  int64_t n;                                      /* the extent where it is constant, else 0 */
+  enum cg_role role;
+};
+struct cg_item { struct kir_arr *dst; const struct ir_ix **at; struct kir_expr *e; };   /* an epilogue statement */
+struct cg_contract {
+  struct ir_arena *a;
+  struct ir_ixs *ixs;
+  const struct kir_nest *nest;
+  struct cg_axis ax[CG_MAX_AXES];
+  unsigned n_ax;
+  struct kir_arr *acc;                            /* what the reduction is written to, at acc_at */
+  const struct ir_ix **acc_at;
+  enum ir_elem elem;                              /* of the accumulator */
+  struct kir_expr *x, *w;                         /* the factors: a read, or a cast of one */
+  struct kir_expr *xr, *wr;                       /* the reads */
+  struct cg_item item[CG_MAX_ITEMS];
+  unsigned n_items;
+  unsigned vec;                                   /* the n axis along which vectors run */
+};
+
+/* Reads a nest: one sum of products of two reads, and statements over the same index space. Axes are split where operands divide them (groups) and merged
+ * where all storage is contiguous in them. False with *why: not a contraction. Makes symbols in the nest's table. */
+bool cg_contract_read(struct cg_contract *c, struct ir_arena *a, const struct kir_nest *n, const char **why);
+/* Element offset of a read or of arr[at..] in storage. */
+const struct ir_ix *cg_offset(const struct kir_arr *arr, const struct ir_ix *const *at, struct ir_ixs *ixs);
+/* Is every access of the nest either independent of the vector axis or linear in it within aligned groups of `lanes`? */
+bool cg_contract_lanes_ok(const struct cg_contract *c, unsigned lanes);
+/* Must whole tiles cover the vector axis, because some coordinate is a group's first element plus its value? */
+bool cg_contract_whole(const struct cg_contract *c);
+/* Can w be stored in panels? It is a constant, each of its coordinates one axis. */
+bool cg_contract_packable(const struct cg_contract *c);
+/* The axis that is a coordinate: e == var, or e == group*extent + var. NULL: none. */
+const struct cg_axis *cg_coord_axis(const struct cg_contract *c, const struct ir_ix *e);
+#endif
