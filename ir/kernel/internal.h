@@ -25,6 +25,7 @@ enum { KIR_MAX_NEST = 128 };                           /* loops and branches wit
 struct kir_walk { bool started; unsigned n; struct kir_op *next, *stack[KIR_MAX_NEST * 2]; };
 struct kir_op *kir_walk(const struct kir_kern *k, struct kir_walk *w);  /* NULL at the end; w starts zeroed */
 bool kir_op_has_value(const struct kir_op *o);
+bool kir_verify_structure(const struct kir_kern *k, const char **why);  /* rule 1 and sizes: what running relies on */
 
 /* ---- text ---- */
 unsigned kir_sym_bound(struct ir_ixs *t);              /* all visible symbols and their bases have smaller numbers */
@@ -63,6 +64,7 @@ const struct kir_ixp *kir_ixp_get(struct kir_ixm *m, const struct ir_ix *e);
 unsigned kir_ixm_syms(const struct kir_ixm *m);        /* length of a row */
 int64_t kir_ixp_eval(const struct kir_ixp *p, struct kir_row *r);
 bool kir_ixp_uses(const struct kir_ixp *p, uint32_t base);   /* by base symbol number */
+bool kir_ixp_only(const struct kir_ixp *p, const uint8_t *ok);   /* no symbol but those that are on */
 bool kir_ixp_const(const struct kir_ixp *p, int64_t *out);
 static inline int64_t kir_ix_run(struct kir_ixm *m, const struct ir_ix *e, struct kir_row *r) { return kir_ixp_eval(kir_ixp_get(m, e), r); }
 /* Binds by name; unknown names are ignored. False: a value that does not fit the symbol's range or divisor (*why). known: one flag per symbol, or NULL. */

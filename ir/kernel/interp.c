@@ -863,8 +863,7 @@ bool kir_run(const struct kir_kern *k, const struct kir_bind *syms, unsigned n_s
   r.vsym = base_id(k->vsym);
   r.lane = base_id(k->lane);
   r.warp = base_id(k->warp);
-  bool ok = k->flat || fault(&r, "only flat code can be run");
-  ok = ok && bind(&r, syms, n_syms) && open_args(&r, bufs) && lower_kern(&r);
+  bool ok = (k->flat || fault(&r, "only flat code can be run")) && kir_verify_structure(k, r.why) && bind(&r, syms, n_syms) && open_args(&r, bufs) && lower_kern(&r);
   if (ok) {
     open_warps(&r);
     ok = run_grid(&r) && check_outputs(&r);

@@ -152,6 +152,23 @@ bool kir_ixp_uses(const struct kir_ixp *p, uint32_t base)
       if (factor_uses(&p->term[i].f[j], base)) return true;
   return false;
 }
+static bool factor_only(const struct fac *f, const uint8_t *ok)
+{
+  if (f->kind == IR_ATOM_SYM) return ok[f->sym];
+  if ((f->a && !kir_ixp_only(f->a, ok)) || (f->b && !kir_ixp_only(f->b, ok))) return false;
+  for (unsigned i = 0; i < f->n; i++)
+    if (!kir_ixp_only(f->at[i], ok)) return false;
+  return true;
+}
+bool kir_ixp_only(const struct kir_ixp *p, const uint8_t *ok)
+{
+  for (unsigned i = 0; i < p->n_lin; i++)
+    if (!ok[p->lin[i].sym]) return false;
+  for (unsigned i = 0; i < p->n_term; i++)
+    for (unsigned j = 0; j < p->term[i].n; j++)
+      if (!factor_only(&p->term[i].f[j], ok)) return false;
+  return true;
+}
 bool kir_ixp_const(const struct kir_ixp *p, int64_t *out)
 {
   if (p->n_lin || p->n_term) return false;
