@@ -555,6 +555,7 @@ static bool attrs(struct parser *p, enum ir_op op, struct ir_attr *out, unsigned
 /* ---- nodes ---- */
 static bool graph_body(struct parser *p, struct ir_graph *g, unsigned depth);
 struct line {                                          /* one node, as read */
+  const char *at;
   IR_VEC(const char *) keys;
   IR_VEC(struct operand) in;
   IR_VEC(struct typed) types;
@@ -636,7 +637,8 @@ static bool build(struct parser *p, struct scope *s, enum ir_op op, const char *
 }
 static bool node(struct parser *p, struct scope *s, unsigned depth)
 {
-  struct line l = { 0 };
+  skip(p);
+  struct line l = { .at = p->s };
   const char *name = NULL;
   enum ir_op op;
   do {
@@ -657,7 +659,11 @@ static bool node(struct parser *p, struct scope *s, unsigned depth)
     } while (take(p, ","));
   }
   TRY(attrs(p, op, l.attr, &l.n_attr) && result_types(p, &l) && bodies(p, &l, depth) && origin(p, &l));
-  return build(p, s, op, name, &l);
+  const char *back = p->s;
+  p->s = l.at;                                         /* faults from here on name the node's line */
+  bool ok = build(p, s, op, name, &l);
+  p->s = back;
+  return ok;
 }
 
 /* ---- graphs ---- */
