@@ -2,6 +2,8 @@
  *   sum := ["-"] product {("+" | "-") product}      product := unary {("*" | "/" | "%") unary}      unary := "-" unary | primary
  *   primary := number | name | "(" sum ")" | "[" sum rel sum "]" | ("min" | "max" | "bcast") "(" sum {"," sum} ")" | "opaque" "(" sum ")" | "i" number "[" sum {"," sum} "]"
  *   rel := ">=" | "<=" | ">" | "<" | "=="
+ * Printed terms, factors and operands of min, max, bcast stand in an order of their content, not of their making: symbols first (coordinates behind the others),
+ * so that a text read into another table prints as it was.
  * A name that is not of letters, digits, "_" and inner "." stands in backquotes, with \xHH for what does not print. / is floor division. */
 #include "ir/ix_internal.h"
 #include <ctype.h>
@@ -61,9 +63,35 @@ static void put_test(struct ir_buf *b, const struct ir_ix *e, const char *less, 
   put_sum(b, e->t, flip ? pos.v : neg.v, flip ? pos.n : neg.n);
   put(b, "]");
 }
+/* min(a, min(b, c)) is min(a, b, c), by text, constants last */
+static int by_text(const void *a, const void *b)
+{
+  const struct ir_buf *x = a, *y = b;
+  bool dx = isdigit((unsigned char)*x->s) || *x->s == '-', dy = isdigit((unsigned char)*y->s) || *y->s == '-';
+  return dx != dy ? dx - dy : strcmp(x->s, y->s);
+}
+static void put_set(struct ir_buf *b, const char *open, const struct ir_atom *a)
+{
+  struct ir_buf v[32] = { 0 };
+  const struct ir_ix *todo[32] = { a->a, a->b };
+  unsigned n = 0, left = 2;
+  while (left) {
+    const struct ir_ix *e = todo[--left];
+    const struct ir_atom *inner = single_atom(e) ? e->v[0].m->a[0] : NULL;
+    if (inner && inner->kind == a->kind && n + left + 2 < 32) { todo[left++] = inner->a; todo[left++] = inner->b; }
+    else put_ix(&v[n++], e);
+  }
+  qsort(v, n, sizeof *v, by_text);
+  put(b, open);
+  for (unsigned i = 0; i < n; i++) {
+    if (i) put(b, ", ");
+    ir_buf_add(b, v[i].s, v[i].n);
+    ir_buf_deinit(&v[i]);
+  }
+  put(b, ")");
+}
 static void put_atom(struct ir_buf *b, const struct ir_atom *a, bool whole, bool alone)
 {
-  const struct ir_ix *ab[2] = { a->a, a->b };
   char open[32];
   switch (a->kind) {
   case IR_ATOM_SYM:
@@ -82,9 +110,9 @@ static void put_atom(struct ir_buf *b, const struct ir_atom *a, bool whole, bool
     if (!alone) put(b, ")");
     break;
   }
-  case IR_ATOM_MIN: put_list(b, "min(", ab, 2, ")"); break;
-  case IR_ATOM_MAX: put_list(b, "max(", ab, 2, ")"); break;
-  case IR_ATOM_BCAST: put_list(b, "bcast(", ab, 2, ")"); break;
+  case IR_ATOM_MIN: put_set(b, "min(", a); break;
+  case IR_ATOM_MAX: put_set(b, "max(", a); break;
+  case IR_ATOM_BCAST: put_set(b, "bcast(", a); break;
   case IR_ATOM_GE0: put_test(b, a->a, " <= ", " >= "); break;
   case IR_ATOM_EQ0: put_test(b, a->a, " == ", " == "); break;
   case IR_ATOM_LOAD:
@@ -93,50 +121,89 @@ static void put_atom(struct ir_buf *b, const struct ir_atom *a, bool whole, bool
     break;
   }
 }
-struct item { int64_t k; const struct ix_mono *m; const struct ir_ix *e, *mod; };      /* k * m [* (e % mod)] */
-static void put_item(struct ir_buf *b, struct item x, bool first)
+/* k * product of factors; the last factor may be e % mod, with no atom */
+struct factor { const struct ir_atom *a; struct ir_buf s; };       /* s: in parentheses where a product needs them */
+struct item { int64_t k; unsigned n; bool mod; struct factor *f; };
+static int by_content(const void *x, const void *y)
 {
-  bool whole[MAX_DEGREE];
-  bool neg = x.k < 0 && x.k != INT64_MIN;
-  int64_t k = neg ? -x.k : x.k;
-  for (uint32_t i = 0; i < x.m->n; i++) {           /* 8*base prints as N */
-    const struct ir_sym *w = x.m->a[i]->kind == IR_ATOM_SYM ? x.m->a[i]->sym->whole : NULL;
-    whole[i] = w && k % w->by == 0;
-    if (whole[i]) k /= w->by;
+  const struct factor *f = x, *g = y;
+  const struct ir_sym *a = f->a && f->a->kind == IR_ATOM_SYM ? f->a->sym : NULL, *b = g->a && g->a->kind == IR_ATOM_SYM ? g->a->sym : NULL;
+  if (!a || !b) return !a && !b ? strcmp(f->s.s, g->s.s) : (!a) - (!b);
+  if (a->def || b->def) return a->def && b->def ? strcmp(f->s.s, g->s.s) : (a->def != NULL) - (b->def != NULL);
+  bool ca = a->kind == IR_SYM_COORD, cb = b->kind == IR_SYM_COORD;
+  if (ca != cb) return ca - cb;
+  if (ca && strlen(a->name) != strlen(b->name)) return strlen(a->name) < strlen(b->name) ? -1 : 1;    /* c9 before c10 */
+  return ca ? strcmp(a->name, b->name) : (a->id > b->id) - (a->id < b->id);
+}
+static int by_degree(const void *x, const void *y)
+{
+  const struct item *a = x, *b = y;
+  if (a->mod != b->mod) return a->mod - b->mod;
+  if (a->n != b->n) return a->n > b->n ? -1 : 1;
+  for (unsigned i = 0; i < a->n; i++) {
+    int c = by_content(&a->f[i], &b->f[i]);
+    if (c) return c;
   }
+  return 0;
+}
+static struct item make_item(int64_t k, const struct ix_mono *m, const struct ir_ix *e, const struct ir_ix *mod)
+{
+  struct item x = { .k = k, .n = m->n, .mod = e != NULL, .f = calloc(m->n + 1, sizeof *x.f) };
+  if (!x.f) ir_bug(__func__, "out of memory");
+  for (uint32_t i = 0; i < m->n; i++) {             /* 8*base prints as N */
+    const struct ir_sym *w = m->a[i]->kind == IR_ATOM_SYM ? m->a[i]->sym->whole : NULL;
+    bool whole = w && x.k % w->by == 0;
+    if (whole) x.k /= w->by;
+    x.f[i].a = m->a[i];
+    put_atom(&x.f[i].s, m->a[i], whole, false);
+  }
+  qsort(x.f, x.n, sizeof *x.f, by_content);
+  if (!e) return x;
+  struct ir_buf *s = &x.f[x.n++].s;
+  put(s, "(");
+  put_operand(s, e);
+  put(s, " % ");
+  put_operand(s, mod);
+  put(s, ")");
+  return x;
+}
+static void put_item(struct ir_buf *b, const struct item *x, bool first)
+{
+  bool neg = x->k < 0 && x->k != INT64_MIN;
+  int64_t k = neg ? -x->k : x->k;
   put(b, first ? (neg ? "-" : "") : neg ? " - " : " + ");
-  unsigned factors = x.m->n + (x.mod != NULL);
-  bool show_k = k != 1 || !factors, alone = !show_k && factors == 1 && !(first && neg);
+  bool show_k = k != 1 || !x->n, alone = !show_k && x->n == 1 && !(first && neg);
   const char *times = "";
   if (show_k) { ir_buf_printf(b, "%lld", (long long)k); times = "*"; }
-  for (uint32_t i = 0; i < x.m->n; i++) { put(b, times); put_atom(b, x.m->a[i], whole[i], alone); times = "*"; }
-  if (!x.mod) return;
-  put(b, times);
-  if (!alone) put(b, "(");
-  put_operand(b, x.e);
-  put(b, " % ");
-  put_operand(b, x.mod);
-  if (!alone) put(b, ")");
+  for (unsigned i = 0; i < x->n; i++) {
+    const struct ir_buf *s = &x->f[i].s;
+    bool bare = alone && *s->s == '(';
+    put(b, times);
+    ir_buf_add(b, s->s + bare, s->n - 2 * bare);
+    times = "*";
+  }
 }
 static void put_sum(struct ir_buf *b, struct ir_ixs *t, const struct term *v, uint32_t n)
 {
   struct item it[2 * IR_IX_MAX_TERMS];
   unsigned ni = 0;
   struct poly p, rest;
-  struct modpart mp, mods[IR_IX_MAX_TERMS];
-  unsigned nm = 0;
+  struct modpart mp;
   poly_set(&p, v, n);
-  while (nm < IR_IX_MAX_TERMS && poly_find_mod(t, p.v, p.n, &mp, &rest)) { mods[nm++] = mp; poly_set(&p, rest.v, rest.n); }
-  uint32_t plain = p.n;
-  if (plain && !p.v[plain - 1].m->n) plain--;       /* the constant comes last */
-  for (uint32_t i = 0; i < plain; i++) it[ni++] = (struct item){ p.v[i].k, p.v[i].m, NULL, NULL };
-  for (unsigned i = 0; i < nm; i++) it[ni++] = (struct item){ mods[i].k, mods[i].m, mods[i].e, mods[i].mod };
-  if (plain < p.n) it[ni++] = (struct item){ p.v[plain].k, p.v[plain].m, NULL, NULL };
+  while (ni < IR_IX_MAX_TERMS && poly_find_mod(t, p.v, p.n, &mp, &rest)) { it[ni++] = make_item(mp.k, mp.m, mp.e, mp.mod); poly_set(&p, rest.v, rest.n); }
+  bool constant = p.n && !p.v[p.n - 1].m->n;         /* it comes last */
+  for (uint32_t i = 0; i + constant < p.n; i++) it[ni++] = make_item(p.v[i].k, p.v[i].m, NULL, NULL);
+  qsort(it, ni, sizeof *it, by_degree);
+  if (constant) it[ni++] = make_item(p.v[p.n - 1].k, p.v[p.n - 1].m, NULL, NULL);
   if (!ni) put(b, "0");
   unsigned first = 0;
   while (first < ni && it[first].k < 0) first++;     /* a positive one leads, if there is any */
   if (first == ni) first = 0;
-  for (unsigned i = 0; i < ni; i++) put_item(b, i == 0 ? it[first] : it[i <= first ? i - 1 : i], i == 0);
+  for (unsigned i = 0; i < ni; i++) put_item(b, &it[i == 0 ? first : i <= first ? i - 1 : i], i == 0);
+  for (unsigned i = 0; i < ni; i++) {
+    for (unsigned k = 0; k < it[i].n; k++) ir_buf_deinit(&it[i].f[k].s);
+    free(it[i].f);
+  }
 }
 void ir_ix_print(struct ir_buf *b, const struct ir_ix *e) { put_ix(b, e); }
 const char *ir_ix_str(struct ir_arena *a, const struct ir_ix *e)
