@@ -239,6 +239,11 @@ int64_t cg_space_shape(const struct cg_space *s, unsigned a)
 }
 
 /* ---- tasks ---- */
+static bool symbolic(const struct cg_space *s, unsigned a)
+{
+  int64_t k;
+  return !ir_ix_const(ir_ix_sub(s->axis[a].hi, s->axis[a].lo), &k);
+}
 /* The tile's axis is order[i] or stands further out, so i is no grid. */
 static bool tile_within(const struct cg_space *s, const unsigned *order, unsigned i)
 {
@@ -263,23 +268,20 @@ void cg_space_tasks(struct cg_space *s, int64_t cost, int64_t task, int64_t leas
   }
   if (s->vec >= 0 && s->block) total = at_least(total, total * s->block);
   task = at_least(at_most(task, total / (4 * at_least(t->cores, 1))), least);
-  unsigned split = n; /* the axis whose trips are cut into tasks: those outside are the grid, those inside loops */
-  while (split > 0 && (inner * trips[split - 1] <= task || tile_within(s, order, split - 1))) inner *= trips[--split];
+  unsigned split = n; /* the axis before is cut into tasks; those outside of it are the grid, those inside loops. What is symbolic may be large: not inside */
+  while (split > 0 && (tile_within(s, order, split - 1) || (!symbolic(s, order[split - 1]) && inner * trips[split - 1] <= task))) inner *= trips[--split];
   s->n_levels = 0;
   for (unsigned i = 0; i < n; i++) {
     bool vec = (int)order[i] == s->vec && !s->block;
     int64_t chunk = 1;
-    if (i + 1 == split) {
-      int64_t lo, hi, tasks;
-      ir_ix_range(s->axis[order[i]].hi, &lo, &hi);
-      tasks = (trips[i] * inner + task - 1) / task; /* equal ones */
-      chunk = lo == hi ? (trips[i] + tasks - 1) / at_least(tasks, 1) : at_least(task / inner, 1);
-      if (s->axis[order[i]].halo) chunk = 1;
+    if (i + 1 == split && !s->axis[order[i]].halo) {
+      int64_t tasks = (trips[i] * inner + task - 1) / task; /* equal ones */
+      chunk = symbolic(s, order[i]) ? at_least(task / inner, 1) : (trips[i] + tasks - 1) / at_least(tasks, 1);
       if (vec) chunk = (chunk + 4 * t->vec_lanes - 1) / (4 * t->vec_lanes) * (4 * t->vec_lanes);
     }
-    if (i >= split && (vec || step[i] == 1)) continue;
-    s->level[s->n_levels++] = (struct cg_level){ i < split ? CG_L_GRID : CG_L_FOR, order[i], chunk * step[i] };
-    if (i + 1 == split && chunk > 1 && step[i] > 1) s->level[s->n_levels++] = (struct cg_level){ CG_L_FOR, order[i], step[i] };
+    if (i < split) s->level[s->n_levels++] = (struct cg_level){ CG_L_GRID, order[i], chunk * step[i] };
+    if (i >= split && !vec && (int)order[i] != s->tile) s->level[s->n_levels++] = (struct cg_level){ CG_L_FOR, order[i], step[i] };
+    if (i < split && chunk > 1 && !vec) s->level[s->n_levels++] = (struct cg_level){ CG_L_FOR, order[i], step[i] };
   }
 }
 
@@ -336,7 +338,7 @@ static unsigned pieces(struct cg_space *s, unsigned a, int64_t step, int64_t tri
   int64_t k, lo, hi;
   cut[n++] = 0;
   cut[n++] = trips;
-  if (!s->uses.conds.n || trips < 2) return 1;
+  if (!s->uses.conds.n || trips < 2 || s->zeros) return 1;
   x = ir_ix_fresh(t, "x", IR_SYM_AXIS, 0, trips - 1, 1);
   for (unsigned b = 0; b < s->n_axes; b++) {
     int64_t left;
@@ -366,6 +368,13 @@ static unsigned pieces(struct cg_space *s, unsigned a, int64_t step, int64_t tri
   return n - 1;
 }
 
+/* Axis a is surely in a halo. */
+static bool around(const struct cg_space *s, unsigned a)
+{
+  const struct ir_facts *f = &s->f->k->facts;
+  if (!s->axis[a].halo) return false;
+  return ir_prove_ge0(f, ir_ix_neg(ir_ix_add(s->base[a], s->size[a]))) == IR_YES || ir_prove_ge0(f, ir_ix_sub(s->base[a], s->axis[a].shape)) == IR_YES;
+}
 static void piece(struct cg_space *s, unsigned l, const struct ir_ix *lo, const struct ir_ix *hi, bool whole)
 {
   struct cg_level *v = &s->level[l];
@@ -383,7 +392,10 @@ static void piece(struct cg_space *s, unsigned l, const struct ir_ix *lo, const 
   if (single && ir_ix_const(left, &n) && n < v->step) s->size[v->axis] = left;
   else if (v->step > 1 && ir_ix_by(size) % v->step && !(ir_ix_const(size, &n) && ir_ix_const(hi, &b) && b * v->step <= n)) /* the last one may be shorter */
     s->size[v->axis] = ir_ix_simplify(&s->f->k->facts, ir_ix_min(left, s->size[v->axis]));
+  bool zeros = s->zeros;
+  s->zeros |= around(s, v->axis);
   level(s, l + 1);
+  s->zeros = zeros;
   if (opened) cg_flat_close(s->f, &o);
   s->base[v->axis] = base;
   s->size[v->axis] = size;
@@ -420,7 +432,7 @@ static void halo_level(struct cg_space *s, unsigned l)
       if (cut[i] != cut[i + 1]) piece(s, l, ir_ix_sub(cut[i], ax->lo), ir_ix_sub(cut[i + 1], ax->lo), false);
     return;
   }
-  if (v->kind == CG_L_GRID) {
+  if (v->kind == CG_L_GRID || s->zeros) {
     loop_level(s, l);
     return;
   }
@@ -503,7 +515,7 @@ static void vec_level(struct cg_space *s, unsigned l)
     s->copies *= np;
     for (unsigned i = 0; i < np; i++) vectors(s, l, ir_ix_int(t, cut[i]), ir_ix_int(t, cut[i + 1]));
     s->copies = copies;
-  } else if (ax->halo && s->base[v->axis] == ax->lo) {
+  } else if (ax->halo && s->base[v->axis] == ax->lo && !s->zeros) {
     const struct ir_ix *a = ir_ix_neg(ax->lo), *b = ir_ix_add(a, ax->shape);
     if (!ir_ix_is(a, 0)) vectors(s, l, zero, a);
     vectors(s, l, a, b);
@@ -544,7 +556,7 @@ void cg_space_store(struct cg_space *s)
   struct cg_flat *f = s->f;
   const struct ir_ix *c[IR_MAX_RANK], *inside[2 * IR_MAX_RANK];
   unsigned n_in = 0;
-  bool out = false;
+  bool out = s->zeros;
   for (unsigned a = 0; a < s->n_axes; a++) {
     if (!s->axis[a].halo) continue;
     const struct ir_ix *g[2] = { s->base[a], ir_ix_sub(ir_ix_addi(s->axis[a].shape, -1), s->base[a]) };

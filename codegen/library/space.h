@@ -44,6 +44,7 @@ struct cg_space {
   /* while loops are made */
   const struct ir_ix *grid[CG_LEVELS];                       /* digits of the grid, by level */
   const struct ir_ix *base[IR_MAX_RANK], *size[IR_MAX_RANK]; /* what of each axis is left at the present level: base <= coordinate < base + size */
+  bool zeros;                                                /* all here lies around the shape */
   unsigned copies;                                           /* of the body, at most */
   void (*body)(struct cg_space *s, void *arg);
   void *arg;

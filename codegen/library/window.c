@@ -186,11 +186,6 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
   struct kir_sched *r = IR_NEW(a, struct kir_sched);
   s.tile = tile_axis(&s);
   cg_space_tasks(&s, taps(&s), OPS, OPS_LEAST, t);
-  for (unsigned x = 0; x < s.n_axes; x++) { /* the tile is innermost */
-    bool has = (int)x == s.tile || (int)x == s.vec;
-    for (unsigned i = 0; i < s.n_levels; i++) has |= s.level[i].axis == x && s.level[i].step == 1;
-    if (!has) s.level[s.n_levels++] = (struct cg_level){ CG_L_FOR, x, 1 };
-  }
   if (s.tile >= 0) s.level[s.n_levels++] = (struct cg_level){ CG_L_FOR, (unsigned)s.tile, tile_step(cg_space_shape(&s, (unsigned)s.tile)) };
   r->kind = "window";
   r->inst = ir_arena_printf(a, "v%u", s.vec < 0 ? 1 : t->vec_lanes);
@@ -324,14 +319,6 @@ static void tap_axis(struct tile *t, struct red *r, unsigned i)
   cg_flat_close(f, &o);
 }
 
-static bool outside(const struct cg_space *s)
-{
-  for (unsigned a = 0; a < s->n_axes; a++)
-    if (s->axis[a].halo &&
-        (ir_prove_ge0(&s->f->k->facts, s->base[a]) == IR_NO || ir_prove_ge0(&s->f->k->facts, ir_ix_sub(ir_ix_addi(s->axis[a].shape, -1), s->base[a])) == IR_NO))
-      return true;
-  return false;
-}
 static void body(struct cg_space *s, void *arg)
 {
   struct cg_flat *f = s->f;
@@ -344,7 +331,7 @@ static void body(struct cg_space *s, void *arg)
   t.u = (unsigned)n;
   t.r = &r;
   uint32_t done = f->done.n;
-  if (!outside(s)) {
+  if (!s->zeros) {
     for (unsigned u = 0; u < t.u; u++) {
       if (base) s->base[s->tile] = ir_ix_addi(base, u);
       all_reds(s, &r, u);

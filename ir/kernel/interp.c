@@ -163,7 +163,8 @@ static bool lower_code(struct run *r, const uint32_t *reg_first, uint32_t *val_o
     }
     n--;
     if (o->op == KIR_if) {
-      r->prog.v[at].to = emit(r, ENDIF, o);
+      uint32_t e = emit(r, ENDIF, o);
+      r->prog.v[at].to = e;
       masks--;
     } else {
       uint32_t e = emit(r, NEXT, o);

@@ -13,10 +13,10 @@
 struct lowering {
   const struct cg_skeleton *sk;
   const struct cg_target *t;
-  double tolerance;                    /* of a difference, relative to the largest value; 0: 2e-6 */
+  double tolerance; /* of a difference, relative to the largest value; 0: 2e-6 */
   bool no_native;
   struct ir_arena *a;
-  struct kir_kern *k;                  /* of the last run */
+  struct kir_kern *k; /* of the last run */
 };
 static inline struct kir_nest *lw_parse(struct ir_arena *a, const char *text)
 {
@@ -41,7 +41,11 @@ static inline void lw_fill(struct ir_tensor *t, uint64_t *x)
     else t->i[i] = t->elem == IR_bool ? r & 1 : ir_wrap_to(t->elem, ir_elem_class(t->elem) == 'U' ? llabs(r) % 7 : r % 7);
   }
 }
-struct lw_env { const struct kir_bind *b; unsigned n; const int64_t *c; };
+struct lw_env {
+  const struct kir_bind *b;
+  unsigned n;
+  const int64_t *c;
+};
 static inline int64_t lw_sym(void *arg, const struct ir_sym *s, bool *known)
 {
   struct lw_env *e = arg;
@@ -104,7 +108,8 @@ static inline void lw_compare(struct lowering *l, const struct kir_arr *x, const
     if (f && isfinite(want->f[i]) && fabs(want->f[i]) > top) top = fabs(want->f[i]);
   for (int64_t i = 0; i < want->n; i++)
     if (f ? !(fabs(want->f[i] - got->f[i]) <= tol * top || want->f[i] == got->f[i] || (isnan(want->f[i]) && isnan(got->f[i]))) : want->i[i] != got->i[i])
-      ck_abort_msg("%s: %s[%lld] is %.9g, want %.9g\n%s", how, x->name, (long long)i, f ? got->f[i] : (double)got->i[i], f ? want->f[i] : (double)want->i[i], lw_text(l));
+      ck_abort_msg("%s: %s[%lld] is %.9g, want %.9g\n%s", how, x->name, (long long)i, f ? got->f[i] : (double)got->i[i], f ? want->f[i] : (double)want->i[i],
+                   lw_text(l));
 }
 /* False: the skeleton does not take the nest. */
 static inline bool lw_run(struct lowering *l, const char *text, const struct kir_bind *b, unsigned nb, uint64_t seed)
@@ -150,7 +155,8 @@ static inline bool lw_run(struct lowering *l, const char *text, const struct kir
   return true;
 }
 /* The text is a format. The nest must be taken. */
-static inline void lw_check(struct lowering *l, uint64_t seed, const struct kir_bind *b, unsigned nb, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+static inline void lw_check(struct lowering *l, uint64_t seed, const struct kir_bind *b, unsigned nb, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
 static inline void lw_check(struct lowering *l, uint64_t seed, const struct kir_bind *b, unsigned nb, const char *fmt, ...)
 {
   char text[4096];
@@ -164,8 +170,8 @@ static inline void lw_check(struct lowering *l, uint64_t seed, const struct kir_
 static inline const char *lw_blocked(char *out, size_t size, const char *n, int c, int h, int w, int p)
 {
   int blocks = (c + 15) / 16, plane = ((h + 2 * p) * (w + 2 * p) + (p ? 1 : 0)) * 16;
-  snprintf(out, size, "[%s, %d in 0 .. %d, %d in %d .. %d, %d in %d .. %d] @ (c0*%d + c1/16)*%d + ((c2 + %d)*%d + c3 + %d)*16 + c1 %% 16 elems %s*%d", n, c, blocks * 16, h, -p,
-           h + p, w, -p, w + p, blocks, plane, p, w + 2 * p, p, n, blocks * plane);
+  snprintf(out, size, "[%s, %d in 0 .. %d, %d in %d .. %d, %d in %d .. %d] @ (c0*%d + c1/16)*%d + ((c2 + %d)*%d + c3 + %d)*16 + c1 %% 16 elems %s*%d", n, c,
+           blocks * 16, h, -p, h + p, w, -p, w + p, blocks, plane, p, w + 2 * p, p, n, blocks * plane);
   return out;
 }
 static inline int lw_main(const char *name, void (*add)(TCase *))

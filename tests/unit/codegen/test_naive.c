@@ -10,7 +10,8 @@ START_TEST(maps)
   on(_i);
   lw_check(&l, 1, NULL, 0, "nest @t(x: f32[3, 5], b: f32[5], y: f32[3, 5] out) { y[r < 3, c < 5] = max(x[r, c] + b[c], 0.0)*2.0 }");
   for (int r = 1; r < 9; r += 3)
-    lw_check(&l, 2, (struct kir_bind[]){ { "R", r } }, 1, "nest @t(x: f32[R, 7], y: f32[7, R] out) where R in 1..100 { y[c < 7, r < R] = exp(x[r, c]) - x[r, 6 - c] }");
+    lw_check(&l, 2, (struct kir_bind[]){ { "R", r } }, 1,
+             "nest @t(x: f32[R, 7], y: f32[7, R] out) where R in 1..100 { y[c < 7, r < R] = exp(x[r, c]) - x[r, 6 - c] }");
   lw_check(&l, 3, NULL, 0, "nest @t(x: i32[13], y: u8[13] out, z: bool[13] out) { y[i < 13] = u8(x[i]*x[i])\n z[i < 13] = lt(x[i], i32{2}) }");
   lw_check(&l, 4, NULL, 0, "nest @t(x: f32[], y: f32[] out) { y[] = x[]*3.0 }");
   lw_check(&l, 5, NULL, 0, "nest @t(x: f16[4, 9], y: f16[4, 9] out) { y[i < 4, j < 9] = x[i, j]*x[3 - i, j] }");
@@ -31,10 +32,13 @@ START_TEST(reductions)
   lw_check(&l, 2, (struct kir_bind[]){ { "R", 3 }, { "C", 11 } }, 2,
            "nest @t(x: f32[R, C], y: f32[R, C] out) where R in 1..9, C in 1..99 { m[r < R] = max[c < C] x[r, c]\n p[r < R, c < C] = exp(x[r, c] - m[r])\n"
            " l[r < R] = sum[c < C] p[r, c]\n y[r < R, c < C] = p[r, c]/l[r] }");
-  lw_check(&l, 3, NULL, 0, "nest @t(x: f32[2, 5, 3], y: f32[2, 5, 3] out) { m[a < 2, b < 3] = max[c < 5] x[a, c, b]\n y[a < 2, c < 5, b < 3] = x[a, c, b] - m[a, b] }");
+  lw_check(&l, 3, NULL, 0,
+           "nest @t(x: f32[2, 5, 3], y: f32[2, 5, 3] out) { m[a < 2, b < 3] = max[c < 5] x[a, c, b]\n y[a < 2, c < 5, b < 3] = x[a, c, b] - m[a, b] }");
   lw_check(&l, 4, NULL, 0, "nest @t(x: i8[4, 6], y: i8[4] out, z: i8[6] out) { y[i < 4] = min[j < 6] x[i, j]\n z[j < 6] = prod[i < 4] x[i, j] }");
   lw_check(&l, 5, NULL, 0, "nest @t(x: bool[4, 6], y: bool[4] out, z: bool[6] out) { y[i < 4] = and[j < 6] x[i, j]\n z[j < 6] = or[i < 4] x[i, j] }");
-  lw_check(&l, 6, NULL, 0, "nest @t(x: f32[2, 3, 9, 9], y: f32[2, 3, 4, 5] out) { y[n < 2, c < 3, h < 4, w < 5] = max[i < 3, j < 3] x[n, c, 2*h + i - 1, 2*w + j - 1] else -inf }");
+  lw_check(
+      &l, 6, NULL, 0,
+      "nest @t(x: f32[2, 3, 9, 9], y: f32[2, 3, 4, 5] out) { y[n < 2, c < 3, h < 4, w < 5] = max[i < 3, j < 3] x[n, c, 2*h + i - 1, 2*w + j - 1] else -inf }");
 }
 END_TEST
 START_TEST(halos)
@@ -42,7 +46,8 @@ START_TEST(halos)
   char x[400], y[400];
   on(_i);
   for (int n = 1; n <= 3; n += 2)
-    lw_check(&l, 1, (struct kir_bind[]){ { "N", n } }, 1, "nest @t(x: f32%s zero slack 2, y: f32%s out zero slack 2) where N in 1..64 { y[n < N, o < 19, h < 5, w < 4] = x[n, o, h, w]*2.0 }",
+    lw_check(&l, 1, (struct kir_bind[]){ { "N", n } }, 1,
+             "nest @t(x: f32%s zero slack 2, y: f32%s out zero slack 2) where N in 1..64 { y[n < N, o < 19, h < 5, w < 4] = x[n, o, h, w]*2.0 }",
              lw_blocked(x, sizeof x, "N", 19, 5, 4, 0), lw_blocked(y, sizeof y, "N", 19, 5, 4, 2));
   lw_check(&l, 2, NULL, 0, "nest @t(x: f32%s zero slack 2, y: f32%s out zero slack 2) { y[o < 19] at [0, o, 0, 0] = sum[i < 3, j < 3] x[0, o, i - 1, j - 1] }",
            lw_blocked(x, sizeof x, "1", 19, 1, 1, 1), lw_blocked(y, sizeof y, "1", 19, 1, 1, 1));
