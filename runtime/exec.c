@@ -269,16 +269,16 @@ static int plan(struct massrt_exec *x, struct massrt_shape *s)
   massrt_release(&x->mem, b, bytes);
   return rc;
 }
-/* A hand-off costs about a microsecond with its cache misses, so each thread gets at least MIN_NS of work, guessed at a few operations or bytes per
- * nanosecond; launches that state neither get all threads. */
+/* A hand-off costs up to a microsecond with its cache misses, so each thread gets at least that much: WORK operations of a vectorised kernel, or BYTES of
+ * memory. Launches that state neither get all threads. */
 static uint32_t launch_ways(const struct massrt_exec *x, const struct massrt_launch *l, const int64_t *values)
 {
-  enum { PER_NS = 4, MIN_NS = 2000 };
+  enum { WORK = 32 << 10, BYTES = 16 << 10 };
   int64_t tasks = values[l->tasks], n = massrt_pool_threads(x->pool);
   int64_t work = l->work == MASSRT_NO_EXPR ? 0 : values[l->work], bytes = l->bytes == MASSRT_NO_EXPR ? 0 : values[l->bytes];
-  int64_t cost = (work > bytes ? work : bytes) / (PER_NS * MIN_NS) + 1;
+  int64_t most = work / WORK > bytes / BYTES ? work / WORK : bytes / BYTES;
   if (n > tasks) n = tasks;
-  if ((work || bytes) && n > cost) n = cost;
+  if ((work || bytes) && n > most) n = most;
   return n < 1 ? 1 : (uint32_t)n;
 }
 static int fill_shape(struct massrt_exec *x, struct massrt_shape *s, const struct massrt_tensor *in)
@@ -382,12 +382,14 @@ int massrt_complete(struct massrt_exec *x, struct massrt_tensor *in)
   const struct massrt_program *p = x->p;
   struct massrt_shape *s = new_shape(x);
   if (!s) return fail(x, MASSRT_E_MEMORY, "no memory for the sizes of a new shape");
-  for (uint32_t i = 0; i < p->n_syms; i++) {
+  int rc = MASSRT_OK;
+  for (uint32_t i = 0; i < p->n_syms && !rc; i++) {
     int64_t by = p->syms[i].by > 1 ? p->syms[i].by : 1, lo = p->syms[i].lo > 1 ? p->syms[i].lo : 1;
     s->syms[i] = stated(p, i, in);
     if (s->syms[i] < 0) s->syms[i] = (lo + by - 1) / by * by;
+    rc = check_symbol(x, &p->syms[i], s->syms[i]);
   }
-  int rc = evaluate(x, s);
+  if (!rc) rc = evaluate(x, s);
   for (uint32_t i = 0; i < p->n_inputs && !rc; i++)
     for (uint32_t a = 0; a < p->inputs[i].rank; a++)
       if (in[i].dim[a] < 0) in[i].dim[a] = s->values[p->inputs[i].dims[a]];
