@@ -1,0 +1,187 @@
+/* The evaluator's driver: symbols from inputs, requirements, regions, constants; element conversion. */
+#include "graph_test.h"
+#include <math.h>
+
+static struct ir_tensor *tensor(struct fixture *f, enum ir_elem e, unsigned rank, const int64_t *d, const double *v)
+{
+  struct ir_tensor *t = ir_tensor_create(f->a, e, rank, d);
+  for (int64_t i = 0; i < t->n; i++)
+    if (ir_elem_class(e) == 'F') t->f[i] = v[i];
+    else t->i[i] = (int64_t)v[i];
+  return t;
+}
+static struct ir_module *parsed(struct fixture *f, const char *text)
+{
+  struct ir_module *m = ir_parse(f->a, &f->d, text, strlen(text), NULL);
+  ck_assert_msg(m != NULL, "%s", f->d.first.s);
+  VERIFIED(m);
+  return m;
+}
+
+/* ---- elements ---- */
+START_TEST(every_half_comes_back_from_its_value)
+{
+  FIXTURE(f);
+  int64_t n = 65536;
+  uint16_t *bits = malloc(65536 * 2), *back = malloc(65536 * 2);
+  for (unsigned i = 0; i < 65536; i++) bits[i] = (uint16_t)i;
+  for (int k = 0; k < 2; k++) {
+    enum ir_elem e = k ? IR_bf16 : IR_f16;
+    struct ir_tensor *t = ir_tensor_create(f.a, e, 1, &n);
+    ir_tensor_from_bytes(t, bits);
+    ir_tensor_to_bytes(t, back);
+    for (unsigned i = 0; i < 65536; i++) {
+      bool nan = k ? (i & 0x7fff) > 0x7f80 : (i & 0x7fff) > 0x7c00;
+      ck_assert(nan == (isnan(t->f[i]) != 0));
+      if (!nan) ck_assert_uint_eq(back[i], i);
+    }
+  }
+  /* values written down in IEEE 754-2008, table 3.5 and bfloat16's definition as the upper half of a float */
+  struct ir_tensor *h = ir_tensor_create(f.a, IR_f16, 1, (int64_t[]){ 5 });
+  ir_tensor_from_bytes(h, (uint16_t[]){ 0x3c00, 0xc000, 0x7bff, 0x0001, 0xfc00 });
+  ck_assert(h->f[0] == 1 && h->f[1] == -2 && h->f[2] == 65504 && h->f[3] == 0x1p-24 && h->f[4] == -(double)INFINITY);
+  for (unsigned i = 0; i < 65536; i += 7) {
+    uint32_t w = i << 16;
+    float x;
+    memcpy(&x, &w, 4);
+    ir_tensor_from_bytes(h, (uint16_t[]){ (uint16_t)i, 0, 0, 0, 0 });
+    h->elem = IR_bf16;
+    ir_tensor_from_bytes(h, (uint16_t[]){ (uint16_t)i, 0, 0, 0, 0 });
+    ck_assert(isnan(x) ? isnan(h->f[0]) : h->f[0] == (double)x);
+    h->elem = IR_f16;
+  }
+  free(bits);
+  free(back);
+  DONE(f);
+}
+END_TEST
+START_TEST(integers_come_back_from_their_bytes)
+{
+  FIXTURE(f);
+  for (unsigned e = 0; e < IR_ELEM_COUNT; e++) {
+    if (ir_elem_class((enum ir_elem)e) == 'F') continue;
+    unsigned char in[16 * 8], out[16 * 8];
+    uint64_t seed = e;
+    for (size_t i = 0; i < sizeof in; i++) in[i] = (unsigned char)(e == IR_bool ? next_random(&seed) & 1 : next_random(&seed));
+    struct ir_tensor *t = ir_tensor_create(f.a, (enum ir_elem)e, 1, (int64_t[]){ 16 });
+    ir_tensor_from_bytes(t, in);
+    ir_tensor_to_bytes(t, out);
+    ck_assert_int_eq(memcmp(in, out, 16 * ir_elem_bytes((enum ir_elem)e)), 0);
+    for (int k = 0; k < 16; k++) ck_assert_int_eq(ir_wrap_to((enum ir_elem)e, t->i[k]), t->i[k]);
+  }
+  DONE(f);
+}
+END_TEST
+
+/* ---- graphs ---- */
+START_TEST(symbols_come_from_the_inputs)
+{
+  FIXTURE(f);
+  struct ir_module *m = parsed(&f,
+    "dims n 1..\ndims s 1..\n"
+    "graph g (%x: f32[n,2*s + 1], %y: f32[s]) -> %1, %2 require 8 - n >= 0 \"at most 8 rows\" {\n"
+    "  %1 = reduce %x {op=sum, axes=[1]} : f32[n,1]\n"
+    "  %2 = mul %y, 2 : f32[s]\n"
+    "}\n");
+  struct ir_tensor *in[2] = { tensor(&f, IR_f32, 2, (int64_t[]){ 2, 5 }, (double[]){ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 }), tensor(&f, IR_f32, 1, (int64_t[]){ 2 }, (double[]){ 3, 4 }) }, *out[2];
+  ck_assert_msg(ir_eval(f.a, m->main, in, 2, out), "%s", f.d.first.s);
+  ck_assert(out[0]->n == 2 && out[0]->f[0] == 15 && out[0]->f[1] == 40);
+  ck_assert(out[1]->n == 2 && out[1]->f[0] == 6 && out[1]->f[1] == 8);
+  in[1] = tensor(&f, IR_f32, 1, (int64_t[]){ 3 }, (double[]){ 3, 4, 5 });
+  ck_assert(!ir_eval(f.a, m->main, in, 2, out));                           /* 2*s + 1 is 5, so s is 2 */
+  ck_assert_uint_eq(f.d.errors, 1);
+  in[0] = tensor(&f, IR_f32, 2, (int64_t[]){ 9, 7 }, (double[63]){ 0 });
+  ck_assert(!ir_eval(f.a, m->main, in, 2, out));
+  ck_assert_uint_eq(f.d.errors, 2);
+  ck_assert(!ir_eval(f.a, m->main, in, 1, out));
+  in[0]->elem = IR_f16;
+  ck_assert(!ir_eval(f.a, m->main, in, 2, out));
+  DONE(f);
+}
+END_TEST
+START_TEST(a_linear_dim_tells_its_symbol)
+{
+  FIXTURE(f);
+  struct ir_module *m = parsed(&f, "dims s 1..\ngraph g (%x: f32[2*s + 1]) -> %1 {\n  %1 = index {elem=i64, e=[s]} : i64[]\n}\n");
+  struct ir_tensor *in = tensor(&f, IR_f32, 1, (int64_t[]){ 7 }, (double[7]){ 0 }), *out;
+  ck_assert_msg(ir_eval(f.a, m->main, &in, 1, &out), "%s", f.d.first.s);
+  ck_assert_int_eq(out->i[0], 3);
+  in = tensor(&f, IR_f32, 1, (int64_t[]){ 8 }, (double[8]){ 0 });
+  ck_assert(!ir_eval(f.a, m->main, &in, 1, &out));
+  DONE(f);
+}
+END_TEST
+START_TEST(one_rounding_per_node)
+{
+  FIXTURE(f);                                  /* 1 + 2^-11 is a tie in half precision, to even: 1 */
+  struct ir_module *m = parsed(&f, "graph g (%x: f16[1]) -> %1, %2 {\n  %1 = add %x, 0.00048828125 : f16[1]\n  %2 = add %1, 0.00048828125 : f16[1]\n}\n");
+  struct ir_tensor *in = tensor(&f, IR_f16, 1, (int64_t[]){ 1 }, (double[]){ 1 }), *out[2];
+  ck_assert(ir_eval(f.a, m->main, &in, 1, out));
+  ck_assert(out[0]->f[0] == 1 && out[1]->f[0] == 1);
+  DONE(f);
+}
+END_TEST
+/* A softmax: as nodes, as a composite, as a group: the same. */
+START_TEST(a_region_means_its_body)
+{
+  FIXTURE(f);
+  struct ir_value *x = PARAM(&f, "x", IR_f32, 3, 4);
+  struct ir_attr mx[] = { ir_attr_str("op", "max"), ir_attr_ints(f.m, "axes", (int64_t[]){ 1 }, 1) }, sm[] = { ir_attr_str("op", "sum"), mx[1] };
+  struct ir_value *top = ir_build(&f.b, IR_OP_reduce, &x, 1, mx, 2)->out[0], *e = ir_map1(&f.b, IR_OP_exp, ir_map2(&f.b, IR_OP_sub, x, top));
+  struct ir_value *sum = ir_build(&f.b, IR_OP_reduce, &e, 1, sm, 2)->out[0], *p = ir_map2(&f.b, IR_OP_div, e, sum);
+  result(&f, ir_map2(&f.b, IR_OP_add, p, x));
+  result(&f, sum);
+  double v[12];
+  uint64_t seed = 3;
+  for (int i = 0; i < 12; i++) v[i] = (next_random(&seed) % 1000) / 250.0 - 2;
+  struct ir_tensor *in = tensor(&f, IR_f32, 2, (int64_t[]){ 3, 4 }, v), *plain[2], *out[2];
+  ck_assert_msg(ir_eval(f.a, f.m->main, &in, 1, plain), "%s", f.d.first.s);
+  for (int r = 0; r < 3; r++) {                /* against the formula; each node rounds to float once */
+    double s = 0, m = -1e9;
+    for (int c = 0; c < 4; c++) m = fmax(m, (float)v[4 * r + c]);
+    for (int c = 0; c < 4; c++) s += exp((float)v[4 * r + c] - m);
+    ck_assert(fabs(plain[1]->f[r] - s) < 1e-6 * s);
+    for (int c = 0; c < 4; c++) ck_assert(fabs(plain[0]->f[4 * r + c] - (exp((float)v[4 * r + c] - m) / s + v[4 * r + c])) < 1e-6);
+  }
+  struct ir_node *nodes[] = { top->def, e->def->in[0]->def, e->def, sum->def, p->def };
+  struct ir_node *c = ir_outline(f.b.g, IR_OP_composite, nodes, 5, "softmax");
+  VERIFIED(f.m);
+  ck_assert(ir_eval(f.a, f.m->main, &in, 1, out));
+  ck_assert(!memcmp(out[0]->f, plain[0]->f, 12 * 8) && !memcmp(out[1]->f, plain[1]->f, 3 * 8));
+  ir_outline(f.b.g, IR_OP_group, &c, 1, "k");
+  VERIFIED(f.m);
+  ck_assert(ir_eval(f.a, f.m->main, &in, 1, out));
+  ck_assert(!memcmp(out[0]->f, plain[0]->f, 12 * 8) && !memcmp(out[1]->f, plain[1]->f, 3 * 8));
+  DONE(f);
+}
+END_TEST
+START_TEST(constants_evaluate_and_the_rest_says_no)
+{
+  FIXTURE(f);
+  int64_t six = 6;
+  struct ir_value *k = ir_const_ints(&f.b, IR_i32, 1, &six, (int64_t[]){ 1, 2, 3, 4, 5, 6 });
+  struct ir_value *t = ir_transpose(&f.b, ir_reshape(&f.b, k, 2, (const struct ir_ix *[]){ num(&f, 2), num(&f, 3) }), (int64_t[]){ 1, 0 });
+  struct ir_value *y = ir_map2(&f.b, IR_OP_mul, ir_cast(&f.b, t, IR_f32), ir_const_f(&f.b, IR_f32, 0.5));
+  struct ir_tensor *out;
+  ck_assert(ir_eval_const(f.a, y, &out));
+  static const double want[6] = { 0.5, 2, 1, 2.5, 1.5, 3 };
+  ck_assert(out->rank == 2 && out->dim[0] == 3 && !memcmp(out->f, want, sizeof want));
+  struct ir_value *x = PARAM(&f, "x", IR_f32, 3, 2);
+  ck_assert(!ir_eval_const(f.a, ir_map2(&f.b, IR_OP_add, y, x), &out));
+  ck_assert(!ir_eval_const(f.a, ir_broadcast(&f.b, ir_const_f(&f.b, IR_f32, 1), 1, (const struct ir_ix *[]){ dim(&f, "n") }), &out));
+  ck_assert_uint_eq(f.d.errors, 0);
+  DONE(f);
+}
+END_TEST
+START_TEST(absurd_sizes_are_refused)
+{
+  FIXTURE(f);
+  struct ir_module *m = parsed(&f, "dims n 1..\ngraph g (%x: f32[n]) -> %1 {\n  %1 = broadcast %x {dims=[4611686018427387904,n]} : f32[4611686018427387904,n]\n}\n");
+  struct ir_tensor *in = tensor(&f, IR_f32, 1, (int64_t[]){ 3 }, (double[]){ 1, 2, 3 }), *out;
+  ck_assert(!ir_eval(f.a, m->main, &in, 1, &out));
+  ck_assert_ptr_nonnull(strstr(f.d.first.s, "too large"));
+  DONE(f);
+}
+END_TEST
+MAIN("eval", every_half_comes_back_from_its_value, integers_come_back_from_their_bytes, symbols_come_from_the_inputs, a_linear_dim_tells_its_symbol, one_rounding_per_node,
+     a_region_means_its_body, constants_evaluate_and_the_rest_says_no, absurd_sizes_are_refused)
