@@ -36,16 +36,25 @@ static val horner(struct ll *l, val x, const double *c, unsigned n)          /* 
 
 /* ---- exp ---- */
 static val pow2(struct ll *l, val i) { return bits(l, ibin(l, LLVMShl, ibin(l, LLVMAdd, i, 127), 23), l->f32); }
-static val exp_(struct ll *l, val x)
+/* exp(x) = p * 2^i */
+static val exp_parts(struct ll *l, val x, val *i)
 {
-  x = at_most(l, at_least(l, x, -104), 89);
   val big = k_(x, 0x1.8p23), t = ll_mad(l, x, k_(x, 0x1.715476p+0), big), n = sub(l, t, big);       /* the low bits of t count n */
   val r = ll_mad(l, n, k_(x, -0x1.63p-1), x);
   r = ll_mad(l, n, k_(x, 2.12194440e-4), r);
   val p = POLY(l, r, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1);
-  p = add(l, ll_mad(l, p, mul(l, r, r), r), k_(x, 1));
-  val i = ibin(l, LLVMSub, bits(l, t, l->i32), 0x4b400000), half = ibin(l, LLVMAShr, i, 1);
+  *i = ibin(l, LLVMSub, bits(l, t, l->i32), 0x4b400000);
+  return add(l, ll_mad(l, p, mul(l, r, r), r), k_(x, 1));
+}
+static val exp_(struct ll *l, val x)
+{
+  val i, p = exp_parts(l, at_most(l, at_least(l, x, -104), 89), &i), half = ibin(l, LLVMAShr, i, 1);
   return mul(l, mul(l, p, pow2(l, half)), pow2(l, LLVMBuildSub(l->b, i, half, "")));
+}
+static val exp_small(struct ll *l, val x)       /* for |x| < 87 */
+{
+  val i, p = exp_parts(l, x, &i);
+  return mul(l, p, pow2(l, i));
 }
 
 /* ---- log ---- */
@@ -70,7 +79,7 @@ static val log_(struct ll *l, val x)
 /* ---- tanh, erf, sigmoid ---- */
 static val tanh_(struct ll *l, val x)
 {
-  val a = unary(l, "llvm.fabs", x), e = exp_(l, add(l, a, a));
+  val a = unary(l, "llvm.fabs", x), e = exp_small(l, at_most(l, add(l, a, a), 20));       /* tanh(10) rounds to 1 */
   val far = sub(l, k_(x, 1), divide(l, k_(x, 2), add(l, e, k_(x, 1)))), s = mul(l, x, x);
   val near = mul(l, POLY(l, s, 1.57394409e-2, -5.23025580e-2, 1.33152470e-1, -3.33327681e-1), s);
   return pick(l, cmp(l, LLVMRealOLT, a, k_(x, 0.6)), ll_mad(l, near, x, x), copysign_(l, far, x));
@@ -84,7 +93,7 @@ static val erf_(struct ll *l, val x)
   r = ll_mad(l, r, t, k_(x, -6.34846687e-1));
   r = ll_mad(l, r, t, k_(x, -1.28717512e-1));
   r = ll_mad(l, r, t, neg(l, t));
-  val far = copysign_(l, sub(l, k_(x, 1), exp_(l, r)), x);
+  val far = copysign_(l, sub(l, k_(x, 1), exp_small(l, r)), x);
   val near = POLY(l, s, -5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1);
   return pick(l, cmp(l, LLVMRealOLT, a, k_(x, 0.927734375)), ll_mad(l, near, x, x), far);
 }

@@ -6,6 +6,7 @@
 #include <check.h>
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 enum { LEVELS = 3, LANES = 8 };
 static const char *const map_name[] = {
@@ -221,6 +222,47 @@ static int print_errors(void)          /* `test_scalar errors` */
   return 0;
 }
 
+/* `test_scalar bench`: ns per element of 4096 floats that stay in the first-level cache */
+static double seconds(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+static void bench_map(const struct cg_target *t, enum ir_map f)
+{
+  enum { B = 4096 };
+  static _Alignas(64) float in[B], out[B];
+  struct kb b;
+  struct kir_block *outer;
+  const char *why = NULL;
+  kb_open(&b);
+  struct kir_arr *x = kb_arg(&b, "x", IR_f32, B, false), *y = kb_arg(&b, "y", IR_f32, B, true);
+  kb_kern(&b);
+  const struct ir_ix *at = ir_ix_muli(kb_for(&b, "i", kb_int(&b, 0), kb_int(&b, B / 16), B / 16, 0, &outer), 16);
+  struct kir_op *v = kb_load(&b, x, 16, at);
+  kb_store(&b, y, at, kb_ew(&b, f, IR_f32, v, map_info[f].arity > 1 ? v : NULL, NULL));
+  struct native *n = native_load(b.k, t, &why);
+  double best = 1;
+  for (int i = 0; i < B; i++) in[i] = (float)i / 500 + 0.01f;
+  for (int r = 0; r < 2000; r++) {
+    double t0 = seconds();
+    native_fn(n)((union massrt_word[]){ { .p = in }, { .p = out } }, 0, 1, NULL);
+    double s = seconds() - t0;
+    if (s < best) best = s;
+  }
+  printf("%s %-8s %.3f ns\n", t->name, map_name[f], best / B * 1e9);
+  native_unload(n);
+  kb_close(&b);
+}
+static int bench(void)
+{
+  for (unsigned l = 0; l < LEVELS; l++)
+    for (int f = 0; native_runs(cg_target_at(l)) && f < IR_MAP_COUNT; f++)
+      if (applies((enum ir_map)f, IR_f32) && map_info[f].kind == 'A') bench_map(cg_target_at(l), (enum ir_map)f);
+  return 0;
+}
+
 /* ---- casts: every type to every type ---- */
 static double cast_want_f(enum ir_elem from, enum ir_elem to, double x, int64_t k)
 {
@@ -324,6 +366,7 @@ END_TEST
 int main(int argc, char **argv)
 {
   if (argc > 1 && !strcmp(argv[1], "errors")) return print_errors();
+  if (argc > 1 && !strcmp(argv[1], "bench")) return bench();
   Suite *s = suite_create("scalar");
   TCase *t = tcase_create("scalar");
   tcase_set_timeout(t, 120);
