@@ -197,6 +197,7 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
 /* A tap that reads `els` adds nothing: els is neutral, and the operand is the read itself, or a product with it for a sum. */
 static bool skips(enum kir_red red, const struct kir_expr *e, const struct kir_expr *read)
 {
+  if (e == read && !e->els) return false;
   if (e == read) {
     double x = ir_elem_class(e->elem) == 'F' ? e->els->f : (double)e->els->i;
     return red == KIR_SUM   ? x == 0
@@ -247,11 +248,20 @@ static void accumulate(struct tile *t, struct red *r)
     bool fused = r->e->sub == KIR_SUM && (elem == IR_f32 || elem == IR_f64) && x->kind == KIR_E_FN && x->sub == IR_MAP_mul && x->elem == elem;
     if (fused) {
       struct kir_op *a = cg_flat_expr(f, x->a[0]), *b = cg_flat_expr(f, x->a[1]);
+      if ((a->op == KIR_const && a->f == 0) || (b->op == KIR_const && b->f == 0)) { /* a tap in the padding */
+        cg_flat_unbind(f, mark);
+        continue;
+      }
       old = cg_flat_get(f, r->acc, at);
       unsigned lanes = old->lanes;
       v = kir_emit(&f->em, KIR_fma, elem, lanes, (struct kir_op *[]){ cg_flat_wide(f, a, lanes), cg_flat_wide(f, b, lanes), old }, 3, NULL, 0);
     } else {
-      v = cg_flat_cast(f, elem, cg_flat_expr(f, x));
+      v = cg_flat_expr(f, x);
+      if (v->op == KIR_const && x->kind == KIR_E_READ && skips(r->e->sub, x, x)) {
+        cg_flat_unbind(f, mark);
+        continue;
+      }
+      v = cg_flat_cast(f, elem, v);
       old = cg_flat_get(f, r->acc, at);
       v = cg_flat_ew(f, cg_red_map(r->e->sub), elem, old, v);
     }
