@@ -10,7 +10,7 @@
 void json_string(const char *s)
 {
   putchar('"');
-  for (; *s; s++) {
+  for (; s && *s; s++) {
     if (*s == '"' || *s == '\\') putchar('\\');
     if ((unsigned char)*s < ' ') printf("\\u%04x", *s);
     else putchar(*s);

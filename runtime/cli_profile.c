@@ -127,7 +127,7 @@ static void json_rows(struct cli *c, const struct row *rows, double run_ns, doub
 static void file_string(FILE *f, const char *s)
 {
   fputc('"', f);
-  for (; *s; s++) {
+  for (; s && *s; s++) {
     if (*s == '"' || *s == '\\') fputc('\\', f);
     if ((unsigned char)*s < ' ') fprintf(f, "\\u%04x", *s);
     else fputc(*s, f);

@@ -168,6 +168,11 @@ static int do_work(struct cli *c)
   if (c->info) { cli_info(c); return 0; }
   return run_model(c);
 }
+static void free_tensors(struct massrt_tensor *t, uint32_t n)
+{
+  for (uint32_t i = 0; t && i < n; i++) free(t[i].data);
+  free(t);
+}
 int main(int argc, char **argv)
 {
   struct cli c = { .p = &massrt_program, .entry_ns = massrt_now_ns(), .seconds = 3, .rtol = -1, .atol = -1 };
@@ -185,5 +190,8 @@ int main(int argc, char **argv)
     if (!rc) rc = status;
   }
   massrt_destroy(c.x);
+  free_tensors(c.in, c.p->n_inputs);
+  free_tensors(c.out, c.p->n_outputs);
+  free(lists);
   return rc;
 }
