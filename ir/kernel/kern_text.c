@@ -120,6 +120,7 @@ static void reg(struct ir_buf *b, const struct kir_reg *r)
     ir_buf_printf(b, "%s x %u\n", ir_elem_name(r->elem), r->count);
     return;
   }
+  if (r->lanes != (unsigned)kir_layout_count(&r->lay, 'v')) ir_buf_printf(b, "v%u", r->lanes);
   ir_buf_printf(b, "%s[", ir_elem_name(r->elem));
   for (unsigned d = 0; d < r->n_dims; d++) {
     ir_buf_printf(b, "%s%lld", d ? ", " : "", (long long)r->dim[d]);
@@ -128,7 +129,8 @@ static void reg(struct ir_buf *b, const struct kir_reg *r)
   }
   ir_buf_printf(b, "] <");
   kir_layout_print(b, &r->lay);
-  ir_buf_printf(b, ">\n");
+  if (r->count != (unsigned)kir_layout_count(&r->lay, 'r')) ir_buf_printf(b, "> x %u\n", r->count);
+  else ir_buf_printf(b, ">\n");
 }
 
 /* ---- ops ---- */

@@ -13,12 +13,15 @@ struct kir_nest *kir_nest_create(struct ir_arena *a, const char *name)
   return n;
 }
 
-/* ---- names: an array's name stands in front of "[", so it must not read as a reduction ---- */
+/* ---- names: of arrays must not read as a reduction or a word of the texts ---- */
 static bool reserved(const char *s)
 {
   for (int r = KIR_SUM; r <= KIR_OR; r++)
     if (!strcmp(s, kir_red_name((enum kir_red)r))) return true;
-  return !strcmp(s, "if") || !strcmp(s, "inf") || !strcmp(s, "nan") || !strcmp(s, "temp");
+  static const char *const words[] = { "if", "inf", "nan", "temp", "loops", "tile", "tail", "hold", "epi" };   /* the last five: of schedules */
+  for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+    if (!strcmp(s, words[i])) return true;
+  return false;
 }
 static bool taken(struct kir_arr *const *v, uint32_t n, const char *s)
 {

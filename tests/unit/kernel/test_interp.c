@@ -71,7 +71,8 @@ static bool runs(struct kb *x, const struct kir_bind *s, unsigned n, struct ir_t
   ck_assert_msg(found, "not found: %s (last: %s)", part, w); } while (0)
 #define FINDS_EACH(x, t) do { const char *w; for (uint64_t seed_ = 0; seed_ < 8; seed_++) ck_assert(!runs(x, NULL, 0, t, seed_, &w)); } while (0)
 #define RUNS(x, t) do { const char *w; for (uint64_t seed_ = 0; seed_ < 4; seed_++) ck_assert_msg(runs(x, NULL, 0, t, seed_, &w), "%s", w); } while (0)
-#define VERIFIES(x) do { const char *w = ""; ck_assert_msg(kir_verify((x)->k, &w), "%s", w); } while (0)
+#define VERIFIES(x) do { const char *w = ""; ck_assert_msg(kir_verify((x)->k, &w), "%s", w); \
+  ck_assert_msg(kir_verify(kern_round_trip((x)->b.a, (x)->k), &w), "%s", w); } while (0)
 #define REFUSED(x, part) do { const char *w = ""; ck_assert(!kir_verify((x)->k, &w)); ck_assert_msg(strstr(w, part), "%s", w); } while (0)
 
 /* ---- scalar code ---- */
@@ -110,6 +111,10 @@ START_TEST(gemm_at_lanes_1)
   ck_assert_msg(runs(&x, &(struct kir_bind){ "M", M }, 1, t, 1, &why), "%s", why);
   ck_assert_msg(clock() - c < CLOCKS_PER_SEC / 2, "slow: %g s", (double)(clock() - c) / CLOCKS_PER_SEC);
   gemm_ref(t[0], t[1], t[2], IR_f32, M, N, K, ref);
+  for (int i = 0; i < M * N; i++) ck_assert_double_eq(t[3]->f[i], ref[i]);
+  struct kb parsed = { x.b, kern_round_trip(x.b.a, x.k), { 0 } };
+  memset(t[3]->f, 0, sizeof ref);
+  ck_assert_msg(runs(&parsed, &(struct kir_bind){ "M", M }, 1, t, 1, &why), "%s", why);
   for (int i = 0; i < M * N; i++) ck_assert_double_eq(t[3]->f[i], ref[i]);
   ck_assert(!runs(&x, NULL, 0, t, 1, &why));
   ck_assert_str_eq(why, "symbol M is not bound");

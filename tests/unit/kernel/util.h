@@ -66,6 +66,25 @@ static inline const char *nest_str(const struct nb *b, const struct kir_nest *n)
   return s;
 }
 
+static inline const char *kern_str(struct ir_arena *a, const struct kir_kern *k)
+{
+  struct ir_buf t = { 0 };
+  kir_kern_print(&t, k);
+  const char *s = ir_arena_strndup(a, t.s, t.n);
+  ir_buf_deinit(&t);
+  return s;
+}
+/* parse(print(k)) prints the same; gives the parsed kern */
+static inline struct kir_kern *kern_round_trip(struct ir_arena *a, const struct kir_kern *k)
+{
+  const char *s = kern_str(a, k);
+  struct ir_diags d = { .file = "kern" };
+  struct kir_kern *p = kir_kern_parse(a, &d, s, strlen(s));
+  ck_assert_msg(p != NULL, "%s\n%s", d.first.s, s);
+  ck_assert_str_eq(kern_str(a, p), s);
+  return p;
+}
+
 /* C[m,n] = T(max(sum_k f32(A[m,k])*f32(B[k,n]) + b[n], 0)) */
 static inline struct nb gemm_nest(const char *name, enum ir_elem e, const struct ir_ix *(*M)(const struct nb *), const struct ir_ix *(*N)(const struct nb *), const struct ir_ix *(*K)(const struct nb *))
 {
