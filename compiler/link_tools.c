@@ -132,14 +132,31 @@ static void print_command(char *const *argv)
   for (int i = 0; argv[i]; i++) fprintf(stderr, "%s%s", i ? " " : "", argv[i]);
   fputc('\n', stderr);
 }
+/* The environment of tools: ours, but for what changes ld's output or the language of its messages. The strings are environ's. */
+static char **tool_environment(void)
+{
+  static const char *const drop[] = { "LD_RUN_PATH=", "LDEMULATION=", "GNUTARGET=", "LC_ALL=", "LANGUAGE=" };
+  size_t n = 0, k = 0;
+  while (environ[n]) n++;
+  char **e = calloc(n + 2, sizeof *e);
+  for (size_t i = 0; e && i < n; i++) {
+    bool keep = true;
+    for (unsigned j = 0; j < sizeof drop / sizeof *drop; j++) keep &= strncmp(environ[i], drop[j], strlen(drop[j])) != 0;
+    if (keep) e[k++] = environ[i];
+  }
+  if (e) e[k] = (char *)"LC_ALL=C";
+  return e;
+}
 /* Starts argv with standard output at /dev/null or at *out, standard error at *err. */
 static int start(char *const *argv, int out_fd, int err_fd, pid_t *pid)
 {
   posix_spawn_file_actions_t fa;
   posix_spawnattr_t attr;
   sigset_t set;
+  char **env = tool_environment();
+  if (!env) return ENOMEM;
   int rc = posix_spawn_file_actions_init(&fa);
-  if (rc) return rc;
+  if (rc) { free(env); return rc; }
   posix_spawnattr_init(&attr);
   sigemptyset(&set);
   posix_spawnattr_setsigmask(&attr, &set);
@@ -149,7 +166,8 @@ static int start(char *const *argv, int out_fd, int err_fd, pid_t *pid)
   else posix_spawn_file_actions_addopen(&fa, 1, "/dev/null", O_WRONLY, 0);
   if (err_fd >= 0) posix_spawn_file_actions_adddup2(&fa, err_fd, 2);
   else posix_spawn_file_actions_addopen(&fa, 2, "/dev/null", O_WRONLY, 0);
-  rc = posix_spawn(pid, argv[0], &fa, &attr, argv, environ);
+  rc = posix_spawn(pid, argv[0], &fa, &attr, argv, env);
+  free(env);
   posix_spawn_file_actions_destroy(&fa);
   posix_spawnattr_destroy(&attr);
   return rc;

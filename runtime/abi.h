@@ -1,8 +1,8 @@
 /* abi.h: what emitted programs and the runtime promise each other (docs/abi.md). Depends on nothing but stdint; compiled into massc (which fills the tables),
  * into the runtime (which reads them) and checked by tests/abi_sample.c, a program written by hand.
  *
- * An emitted object defines one hidden `const struct massrt_program` (massrt_program; NAME_massrt_program in the library form) and the functions that it points to. Everything is position independent, read-only, and
- * describes the model completely, so that tools can read an executable without running it. */
+ * An emitted object defines one hidden `const struct massrt_program` (massrt_program; NAME_massrt_program in the library form) and the functions that it points
+ * to. Everything is position independent, read-only, and describes the model completely, so that tools can read an executable without running it. */
 #ifndef MASSRT_ABI_H
 #define MASSRT_ABI_H
 #include <stdint.h>

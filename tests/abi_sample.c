@@ -4,7 +4,8 @@
  * in two launches (relu: one task a row, uses scratch; add: one task) and a copy.
  *
  * SAMPLE_WEIGHTS: bytes of weights; they are outside, in `massrt_weights`, when it is defined. SAMPLE_PREFIX: exports PREFIX_create and so on, as -c does.
- * SAMPLE_LEVEL: x86-64 level that the only version claims to need. SAMPLE_SCALE: factor of h, so that two samples differ. */
+ * SAMPLE_LEVEL: x86-64 level that the only version claims to need. SAMPLE_SCALE: factor of h, so that two samples differ.
+ * SAMPLE_X, SAMPLE_M: other names of the inputs. */
 #include "runtime/abi.h"
 #include "runtime/massrt.h"
 #include <string.h>
@@ -14,6 +15,10 @@
 #endif
 #ifndef SAMPLE_SCALE
 #define SAMPLE_SCALE 1.0f
+#endif
+#ifndef SAMPLE_X
+#define SAMPLE_X "x"
+#define SAMPLE_M "m"
 #endif
 #ifdef SAMPLE_WEIGHTS
 extern const uint8_t massrt_weights[] __attribute__((visibility("hidden")));
@@ -56,7 +61,7 @@ static const struct massrt_sym syms[] = { { "n", 1, 64, 1, 0, 0 } };
 static const struct massrt_require requires_[] = { { 10, 1, "n must not be 13" } };
 static const uint32_t x_dims[] = { X_N, X_4 }, m_dims[] = { X_2N }, z_dims[] = { X_1 };
 static const char *const x_names[] = { "n", 0 }, *const m_names[] = { "2*n" };
-static const struct massrt_io inputs[] = { { "x", MASSRT_F32, 2, x_dims, x_names }, { "m", MASSRT_F32, 1, m_dims, m_names } };
+static const struct massrt_io inputs[] = { { SAMPLE_X, MASSRT_F32, 2, x_dims, x_names }, { SAMPLE_M, MASSRT_F32, 1, m_dims, m_names } };
 static const struct massrt_io outputs[] = { { "y", MASSRT_F32, 2, x_dims, x_names }, { "z", MASSRT_I64, 1, z_dims, 0 } };
 static const struct massrt_buffer buffers[] = { { X_16N, 0, 1, 0, -1 }, { X_BYTES_Z, 1, 2, 0, -1 } };
 static const struct massrt_arg args[] = {

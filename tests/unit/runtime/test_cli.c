@@ -1,4 +1,4 @@
-/* the command line of an executable (docs/commands.md): words, statuses, messages; argument: the sample program */
+/* the command line of an executable (docs/commands.md): words, statuses, messages; arguments: the sample program, and the same with inputs "in" and "in=x[2]" */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,14 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *sample;
+static const char *sample, *names;
 static char dir[64], text[1 << 16];
 
-/* Runs the line by the shell in a fresh directory, $M being the program; both outputs into `text`. The status. */
+/* Runs the line by the shell in a fresh directory, $M and $N being the programs; both outputs into `text`. The status. */
 static int run(const char *line)
 {
   char cmd[4096];
-  snprintf(cmd, sizeof cmd, "cd %s && M='%s' && { %s; } 2>&1", dir, sample, line);
+  snprintf(cmd, sizeof cmd, "cd %s && M='%s' N='%s' && { %s; } 2>&1", dir, sample, names, line);
   FILE *p = popen(cmd, "r");
   size_t n = fread(text, 1, sizeof text - 1, p);
   text[n] = 0;
@@ -76,6 +76,9 @@ static const struct { const char *line; int status; const char *says; } rows[] =
   { "$M --input x=zeros --input m=0 --output q=y.npy", 1, "no output has this name" },
   { "$M --input x=zeros --input m=0 --output - --json", 2, "both want standard output" },
   { "$M --input x=zeros --input m=0 >/dev/full", 74, "No space left" },
+  { "$N --input 'in=x[2]=5' --input 'in[2]=1' --expect y=y.npy", 0, "y: agrees" },               /* the longest name wins */
+  { "$N --input 'in=x[2][4]=5' --input in=y.npy", 0, "y: f32[2,4]" },
+  { "$N --input 'in=x=5'", 2, "expected a file that ends in" },
   { "$M --threads 0", 2, "whole number from 1" },
   { "$M --threads 1.5", 2, "whole number" },
   { "$M --threads 100000", 2, "whole number" },
@@ -128,9 +131,10 @@ START_TEST(random_values)
 END_TEST
 int main(int argc, char **argv)
 {
-  static char full[4096];
-  if (argc < 2 || !realpath(argv[1], full)) return 2;
-  sample = full;
+  static char full[2][4096];
+  if (argc < 3 || !realpath(argv[1], full[0]) || !realpath(argv[2], full[1])) return 2;
+  sample = full[0];
+  names = full[1];
   Suite *s = suite_create("cli");
   TCase *t = tcase_create("cli");
   tcase_add_checked_fixture(t, setup, teardown);
