@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -45,10 +46,18 @@ static int failed(const char *file, int err)
   mk_fail(NULL, "%s: %s", file, strerror(err));
   return IR_EXIT_IO;
 }
-/* Whole or not at all: to a temporary file beside it, then renamed. */
+/* Whole or not at all: to a temporary file beside it, then renamed. What is there and no regular file (a pipe, a device) is written to as it is. */
+static int write_stream(const struct mk_model *m, uint64_t seed, const char *out)
+{
+  FILE *f = strcmp(out, "-") ? fopen(out, "wb") : stdout;
+  int err = f ? mk_write(m, seed, f) : errno;
+  if (f && f != stdout && fclose(f) && !err) err = errno;
+  return err ? failed(f == stdout ? "standard output" : out, err) : IR_EXIT_OK;
+}
 static int write_file(struct ir_arena *a, const struct mk_model *m, uint64_t seed, const char *out)
 {
-  if (!strcmp(out, "-")) { int err = mk_write(m, seed, stdout); return err ? failed("standard output", err) : IR_EXIT_OK; }
+  struct stat st;
+  if (!strcmp(out, "-") || (!stat(out, &st) && !S_ISREG(st.st_mode))) return write_stream(m, seed, out);
   const char *tmp = ir_arena_printf(a, "%s.%ld.tmp", out, (long)getpid());
   FILE *f = fopen(tmp, "wb");
   if (!f) return failed(out, errno);
