@@ -137,7 +137,7 @@ static bool data_eq(const struct ir_data *a, const struct ir_data *b)
 static const struct ir_type *own_type(const struct ir_node *n) { return n->op == IR_OP_const ? n->out[0]->type : NULL; }
 static uint64_t node_hash(const struct ir_node *n)
 {
-  const void *self[4] = { n->graph, own_type(n), n->place, (void *)(uintptr_t)n->op };
+  const void *self[3] = { n->graph, own_type(n), (void *)(uintptr_t)n->op };      /* not the place: passes set it on nodes that stand in the table */
   uint64_t h = ir_hash(n->in, n->n_in * sizeof *n->in, ir_hash(self, sizeof self, n->n_in));
   for (unsigned i = 0; i < n->n_attr; i++) h = attr_hash(&n->attr[i], h);
   return n->data ? h ^ data_hash(n->data) : h;

@@ -625,8 +625,9 @@ static bool build(struct parser *p, struct scope *s, enum ir_op op, const char *
   proto.prov = ir_prov_get(m, l->loc.n, l->loc.v);
   proto.body = ir_arena_copy(m->arena, l->body.v, l->body.n * sizeof *l->body.v);
   if ((proto.n_body > 0) != (ir_op_def(op)->class == IR_C_REGION)) return fail(p, "%s with %u bodies", ir_op_def(op)->name, proto.n_body);
+  if (!l->loc.n) m->tables->onnx_node = ir_arena_printf(m->arena, "line %u", line_number(p));       /* whom diagnostics name */
   struct ir_node *n = ir_attrs_normalise(m, &proto, l->attr, l->n_attr) ? ir_node_make(s->g, NULL, &proto) : NULL;
-  if (!n && m->diags->errors > p->errors) ir_warn(m->diags, IR_M0205, NULL, NULL, "line %u: here", line_number(p));
+  m->tables->onnx_node = NULL;
   if (!n) return fail(p, "%s does not fit its operands", ir_op_def(op)->name);
   TRY(types_agree(p, l, n));
   for (unsigned i = 0; i < n->n_out; i++) {

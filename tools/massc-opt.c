@@ -1,29 +1,42 @@
 /* massc-opt: runs passes on the text form of a graph.
- *   massc-opt [--passes "a b"] [--dir DIR] [FILE]
+ *   massc-opt [--passes "a b"] [--dir DIR] [-O0|-O1|-O2|-O3] [FILE]
  * reads FILE (or standard input), verifies, runs the passes in turn with the verifier after each, prints. --dir: where constants of kind `file` lie.
  * Exit status: 0; 1 the text is wrong; 2 usage; 70 a pass broke the graph; 74 the file cannot be read. */
-#include "ir/ir.h"
+#include "passes/passes.h"
 #include <stdlib.h>
 #include <string.h>
 
-struct pass { const char *name; bool (*run)(struct ir_module *m); };
-static bool sweep(struct ir_module *m) { ir_graph_sweep(m->main); return true; }
-static bool cse(struct ir_module *m) { ir_graph_cse(m->main); return true; }
-static bool inline_all(struct ir_module *m)
+/* What goldens are made for: fixed facts, so that they are the same on every machine. Passes that need more of a target (schedule and what follows) are not for text. */
+static const struct ir_target golden_target = { .name = "golden", .block = 16, .plane_pad = 16 };
+
+/* Small steps for goldens of the graph's own functions. */
+struct step { const char *name; void (*run)(struct ir_module *m); };
+static void sweep(struct ir_module *m) { ir_graph_sweep(m->main); }
+static void cse(struct ir_module *m) { ir_graph_cse(m->main); }
+static void inline_all(struct ir_module *m)
 {
   for (struct ir_node *n = m->main->first, *next; n; n = next) {
     next = n->next;
-    if (n->n_body) { next = n->body[0]->first ? n->body[0]->first : next; ir_inline(n); }
+    if (!n->n_body) continue;
+    if (n->body[0]->first) next = n->body[0]->first;       /* what comes out is looked at too */
+    ir_inline(n);
   }
-  return true;
 }
-static bool nothing(struct ir_module *m) { (void)m; return true; }
-static const struct pass passes[] = { { "none", nothing }, { "sweep", sweep }, { "cse", cse }, { "inline", inline_all } };
+static void outline_all(struct ir_module *m)               /* everything but constants as one group */
+{
+  IR_VEC(struct ir_node *) v = { 0 };
+  for (struct ir_node *n = m->main->first; n; n = n->next)
+    if (n->op != IR_OP_const) ir_push(m->arena, &v, n);
+  if (v.n) ir_outline(m->main, IR_OP_group, v.v, v.n, "k0");
+}
+static void nothing(struct ir_module *m) { (void)m; }
+static const struct step steps[] = { { "none", nothing }, { "sweep", sweep }, { "cse", cse }, { "inline", inline_all }, { "outline_all", outline_all } };
 
 static int usage(const char *what)
 {
-  fprintf(stderr, "massc-opt: %s\nusage: massc-opt [--passes \"a b\"] [--dir DIR] [FILE]\npasses:", what);
-  for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) fprintf(stderr, " %s", passes[i].name);
+  fprintf(stderr, "massc-opt: %s\nusage: massc-opt [--passes \"a b\"] [--dir DIR] [-O0|-O1|-O2|-O3] [FILE]\npasses:", what);
+  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) fprintf(stderr, " %s", steps[i].name);
+  for (const struct pass_def *p = pass_defs; p->name && strcmp(p->name, "schedule"); p++) fprintf(stderr, " %s", p->name);
   fprintf(stderr, "\n");
   return IR_EXIT_USAGE;
 }
@@ -46,17 +59,29 @@ static void check(struct ir_module *m, const char *after)
   fwrite(b.s, 1, b.n, stderr);
   ir_bug(after, "%s", why);
 }
-static bool run(struct ir_module *m, const char *names, int *status)
+static const struct pass_def *graph_pass(const char *s, size_t n)
 {
+  const struct pass_def *p = pass_find(s, n);
+  return p && p < pass_find("schedule", 8) ? p : NULL;
+}
+static bool run(struct ir_module *m, const char *names, int level, int *status)
+{
+  struct pass_options o = { .level = level, .verify = true };
+  struct pass_ctx c = { .m = m, .opt = &o, .target = &golden_target };
   for (const char *s = names; *(s += strspn(s, " ,"));) {
     size_t n = strcspn(s, " ,"), i = 0;
-    while (i < sizeof passes / sizeof *passes && (strlen(passes[i].name) != n || memcmp(passes[i].name, s, n))) i++;
-    if (i == sizeof passes / sizeof *passes) {
+    const struct pass_def *p = graph_pass(s, n);
+    while (i < sizeof steps / sizeof *steps && (strlen(steps[i].name) != n || memcmp(steps[i].name, s, n))) i++;
+    if (i < sizeof steps / sizeof *steps) {
+      steps[i].run(m);
+      check(m, steps[i].name);
+    } else if (!p) {
       *status = usage(ir_arena_printf(m->arena, "no pass %.*s", (int)n, s));
       return false;
+    } else if (!pass_run_one(&c, p)) {
+      *status = IR_EXIT_MODEL;
+      return false;
     }
-    if (!passes[i].run(m)) { *status = IR_EXIT_MODEL; return false; }
-    check(m, passes[i].name);
     s += n;
   }
   return true;
@@ -64,12 +89,14 @@ static bool run(struct ir_module *m, const char *names, int *status)
 int main(int argc, char **argv)
 {
   const char *names = "", *dir = NULL, *path = NULL;
+  int level = 2;
   for (int i = 1; i < argc; i++) {
     bool more = i + 1 < argc;
     if (!strcmp(argv[i], "--passes") && more) names = argv[++i];
     else if (!strncmp(argv[i], "--passes=", 9)) names = argv[i] + 9;
     else if (!strcmp(argv[i], "--dir") && more) dir = argv[++i];
     else if (!strncmp(argv[i], "--dir=", 6)) dir = argv[i] + 6;
+    else if (!strncmp(argv[i], "-O", 2) && argv[i][2] >= '0' && argv[i][2] <= '3' && !argv[i][3]) level = argv[i][2] - '0';
     else if ((argv[i][0] == '-' && argv[i][1]) || path) return usage(ir_arena_printf(ir_arena_create(), "unexpected argument %s", argv[i]));
     else path = argv[i];
   }
@@ -82,7 +109,7 @@ int main(int argc, char **argv)
   if (!read_all(path, &text)) ir_error(&d, IR_M0001, NULL, NULL, "cannot read it");
   else m = ir_parse(a, &d, text.s ? text.s : "", text.n, dir);
   if (m) check(m, "ir_parse");
-  if (m && run(m, names, &status)) {
+  if (m && run(m, names, level, &status)) {
     ir_print(&out, m);
     fwrite(out.s, 1, out.n, stdout);
   }
