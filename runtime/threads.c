@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SPIN_NS = 100000, LINE = 64, STACK_BYTES = 1 << 20 };
+enum { SPIN_NS = 100000, YIELD_NS = 5000, LINE = 64, STACK_BYTES = 1 << 20 };
 
 struct worker {
   _Alignas(LINE) atomic_uint go;               /* number of the last job given */
@@ -49,17 +50,20 @@ int64_t massrt_now_ns(void)
 static void futex_wait(atomic_uint *a, unsigned seen) { syscall(SYS_futex, a, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0); }
 static void futex_wake(atomic_uint *a) { syscall(SYS_futex, a, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
 
-/* True when *a left `seen` within ns. */
+/* True when *a left `seen` within ns. After YIELD_NS the core is offered to others each time around: on a busy machine the thread waited for may stand in the
+ * queue of this very core. */
 static bool spin(atomic_uint *a, unsigned seen, int64_t ns)
 {
-  int64_t end = 0;
+  int64_t start = 0, now = 0;
   do {
     for (int i = 0; i < 64; i++) {
       if (atomic_load_explicit(a, memory_order_acquire) != seen) return true;
       __builtin_ia32_pause();
     }
-    if (!end) end = massrt_now_ns() + ns;
-  } while (massrt_now_ns() < end);
+    now = massrt_now_ns();
+    if (!start) start = now;
+    if (now - start > YIELD_NS) sched_yield();
+  } while (now - start < ns);
   return false;
 }
 static void await(atomic_uint *a, unsigned seen, atomic_uint *flag, int64_t spin_ns)
