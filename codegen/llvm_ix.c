@@ -3,7 +3,7 @@
  * Code moves outwards by itself: every value has a level (0 the function's entry, 1 the loop over tasks, then one per loop), an operation's level is the
  * deepest of its operands', and it is inserted before the terminator of that level's head block, once per function and operands (`cse`). The terms of a sum
  * are added in the order of their levels and the constant last, so an inner loop sees one addition to a sum that was formed outside, and constants end in
- * addressing modes. What depends on memory (index arrays) stays where it is used: a guard may protect it.
+ * addressing modes; LLVM's own strength reduction is off (llvm.c). What depends on memory (index arrays) stays where it is used: a guard may protect it.
  *
  * A symbol is v + off: unrolled and replayed loops bind the same v with growing offsets, which multiply out into constants. */
 #include <string.h>

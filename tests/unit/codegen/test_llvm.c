@@ -437,7 +437,7 @@ START_TEST(gemm_tiles_stay_in_registers)
   struct gemm g;
   const struct cg_target *t = level(tiles[_i].level);
   const char *why = NULL;
-  for (unsigned unroll = 1; unroll <= 4; unroll += 3) {
+  for (unsigned unroll = 1; unroll <= 8; unroll *= unroll == 1 ? 4 : 2) {
     gemm_build(&g, tiles[_i].rows, tiles[_i].cols, tiles[_i].lanes, 3, unroll);
     ck_assert_msg(native_spills(g.b.k, t, &why) == 0, "%ux%u on %s: %d spills", tiles[_i].rows, tiles[_i].cols, t->name, native_spills(g.b.k, t, &why));
     if (native_runs(t)) gemm_check(&g, t, tiles[_i].cols);
