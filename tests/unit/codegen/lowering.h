@@ -78,6 +78,17 @@ static inline const char *lw_text(struct lowering *l)
   ir_buf_deinit(&b);
   return s;
 }
+/* The kern keeps the verifier's rules, and parse(print(k)) prints the same. */
+static inline void lw_rules(struct lowering *l)
+{
+  const char *why = "", *text = lw_text(l);
+  struct ir_diags d = { .file = "kern" };
+  ck_assert_msg(kir_verify(l->k, &why), "%s\n%s", why, text);
+  struct lowering p = { .a = l->a, .k = kir_kern_parse(l->a, &d, text, strlen(text)) };
+  ck_assert_msg(p.k != NULL, "%s\n%s", d.first.s, text);
+  ck_assert_str_eq(lw_text(&p), text);
+  ck_assert_msg(kir_verify(p.k, &why), "parsed: %s\n%s", why, text);
+}
 /* What lies around the shape of an output with zero_pad is 0. */
 static inline void lw_halo(struct lowering *l, const struct kir_arr *x, const struct kir_bind *b, unsigned n, const struct ir_tensor *raw, const char *how)
 {
@@ -132,6 +143,7 @@ static inline bool lw_run(struct lowering *l, const char *text, const struct kir
   ck_assert_msg(kir_nest_eval(ref, b, nb, dense, &why), "%s\n%s", why, text);
   l->k = l->sk->lower(a, n, s, l->t, &why);
   ck_assert_msg(l->k != NULL, "%s\n%s", why, text);
+  lw_rules(l);
   for (int native = 0; native < (l->no_native || !native_runs(l->t) ? 1 : 2); native++) {
     for (unsigned i = 0; i < n->args.n; i++) {
       int64_t elems = 0;
