@@ -1,7 +1,9 @@
 /* The list of passes and how one is run: timed, verified, dumped. The order, with its reasons, is passes.def. */
 #include "passes/internal.h"
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 const struct pass_def pass_defs[] = {
 #define PASS(name, level, phase, text) { #name, pass_##name, level, IR_P_##phase, text },
@@ -35,12 +37,16 @@ static bool dump(struct pass_ctx *c, const struct pass_def *p)
   ir_buf_deinit(&b);
   return true;
 }
+/* Writes the graph where a report can take it from. */
 static void dump_on_bug(void *arg)
 {
   struct pass_ctx *c = arg;
   struct ir_buf b = { 0 };
+  char path[] = "/tmp/massc-bug-XXXXXX";
   ir_print(&b, c->m);
-  fprintf(stderr, "; the graph at that moment\n%.*s", (int)(b.n < 1 << 20 ? b.n : 1 << 20), b.s ? b.s : "");
+  int fd = mkstemp(path);
+  if (fd >= 0 && write(fd, b.s, b.n) == (ssize_t)b.n) fprintf(stderr, "The graph at that moment is in %s.\n", path);
+  if (fd >= 0) close(fd);
   ir_buf_deinit(&b);
 }
 static double now(void)

@@ -1,0 +1,218 @@
+#include "compiler/pipeline.h"
+#include "codegen/codegen.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- the target, as passes see it ---- */
+static struct kir_sched *target_schedule(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, int level) { return cg_schedule(a, n, t->impl, level); }
+static struct kir_kern *target_lower(const struct ir_target *t, struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const char **why)
+{
+  struct kir_kern *k = cg_lower(a, n, s, t->impl, why);
+  if (k && !k->flat) cg_expand(k, t->impl);
+  return k;
+}
+static bool find_target(struct ir_diags *d, const char *name, struct ir_target *out)
+{
+  if (strchr(name, ',')) return ir_error(d, IR_M0401, NULL, NULL, "\"%s\": several targets in one executable are not supported yet; name one", name);
+  const struct cg_target *t = cg_target_find(name, strlen(name));
+  if (!t) return ir_error(d, IR_M0401, NULL, NULL, "unknown target \"%s\"; expected cpu, cpu:x86-64-v2, cpu:x86-64-v3, cpu:x86-64-v4 or cpu:PROCESSOR", name);
+  *out = (struct ir_target){ .name = t->name, .block = 16, .plane_pad = 16, .schedule = target_schedule, .lower = target_lower, .impl = t };
+  return true;
+}
+
+/* ---- machine code, in parallel: each job takes a contiguous share of the kernels, so that the bytes do not depend on who was faster ---- */
+struct chunk { struct pass_program *p; const struct cg_target *t; uint32_t first, last; struct ir_buf obj; struct ir_arena *arena; const char *why; bool ok; enum cg_form form; };
+struct chunks { struct chunk *v; uint32_t n; atomic_uint next; };
+static void *chunk_worker(void *arg)
+{
+  struct chunks *all = arg;
+  for (uint32_t i; (i = atomic_fetch_add(&all->next, 1)) < all->n;) {
+    struct chunk *c = &all->v[i];
+    uint32_t n = c->last - c->first;
+    struct kir_kern **k = IR_NEWN(c->arena, struct kir_kern *, n + 1);
+    for (uint32_t j = 0; j < n; j++) k[j] = c->p->kernels.v[c->first + j].kern;
+    c->ok = cg_llvm(c->arena, k, n, c->t, c->form, &c->obj, &c->why);
+  }
+  return NULL;
+}
+enum { PER_CHUNK = 4 };   /* kernels in one module: small enough to balance, fixed so that -j does not show in the output */
+static struct chunks emit_kernels(struct ir_arena *a, struct pass_program *p, const struct cg_target *t, unsigned jobs, enum cg_form form)
+{
+  struct chunks all = { .n = (p->kernels.n + PER_CHUNK - 1) / PER_CHUNK };
+  all.v = IR_NEWN(a, struct chunk, all.n + 1);
+  for (uint32_t i = 0; i < all.n; i++) {
+    uint32_t last = (i + 1) * PER_CHUNK;
+    all.v[i] = (struct chunk){ .p = p, .t = t, .first = i * PER_CHUNK, .last = last < p->kernels.n ? last : p->kernels.n, .arena = ir_arena_create(), .form = form };
+  }
+  pthread_t th[63];
+  unsigned n = 0;
+  while (n + 1 < jobs && n < 63 && n + 1 < all.n && !pthread_create(&th[n], NULL, chunk_worker, &all)) n++;
+  chunk_worker(&all);
+  for (unsigned i = 0; i < n; i++) pthread_join(th[i], NULL);
+  for (uint32_t i = 0; i < all.n; i++)
+    if (!all.v[i].ok) ir_bug("codegen", "kernels %u..%u: %s", all.v[i].first, all.v[i].last, all.v[i].why ? all.v[i].why : "no reason given");
+  return all;
+}
+static void free_chunks(struct chunks *all)
+{
+  for (uint32_t i = 0; i < all->n; i++) { ir_buf_deinit(&all->v[i].obj); ir_arena_destroy(all->v[i].arena); }
+}
+
+/* ---- names ---- */
+static const char *stem(struct ir_arena *a, const char *path)
+{
+  const char *base = strrchr(path, '/');
+  base = base ? base + 1 : path;
+  const char *dot = strrchr(base, '.');
+  return ir_arena_strndup(a, base, dot && dot > base ? (size_t)(dot - base) : strlen(base));
+}
+static const char *identifier(struct ir_arena *a, const char *s)
+{
+  char *r = ir_arena_printf(a, "%s%s", *s >= '0' && *s <= '9' ? "m" : "", s);
+  for (char *c = r; *c; c++)
+    if (!((*c >= '0' && *c <= '9') || ((*c | 32) >= 'a' && (*c | 32) <= 'z'))) *c = '_';
+  return r;
+}
+
+/* ---- output ---- */
+struct weights_arg { struct pass_program *p; struct ir_diags *d; };
+static bool write_weights(void *arg, int fd, int64_t offset)
+{
+  struct weights_arg *w = arg;
+  return pass_weights_write(w->p, w->d, fd, offset);
+}
+/* Hash of what the executable computes: the tables, and the weights' content by where they came from. */
+static const char *content_hash(struct ir_arena *a, const struct pass_program *p)
+{
+  struct ir_buf b = { 0 };
+  pass_program_print(&b, p);
+  uint64_t h = ir_hash(b.s ? b.s : "", b.n, 0);
+  ir_buf_deinit(&b);
+  return ir_arena_printf(a, "%016llx", (unsigned long long)h);
+}
+static bool write_depfile(struct ir_arena *a, struct ir_diags *d, const struct options *o, const struct onnx_file *f, const char *out)
+{
+  const char *const *paths;
+  unsigned n = onnx_depfiles(f, &paths);
+  struct ir_buf b = { 0 };
+  ir_buf_printf(&b, "%s:", o->dep_target ? o->dep_target : out);
+  for (unsigned i = 0; i < n; i++) {
+    ir_buf_printf(&b, " ");
+    for (const char *s = paths[i]; *s; s++) {
+      if (*s == ' ' || *s == '#') ir_buf_add(&b, "\\", 1);
+      if (*s == '$') ir_buf_add(&b, "$", 1);
+      ir_buf_add(&b, s, 1);
+    }
+  }
+  if (o->pass.place_file) ir_buf_printf(&b, " %s", o->pass.place_file);
+  ir_buf_printf(&b, "\n");
+  bool ok = link_write_file(d, o->dep_file ? o->dep_file : ir_arena_printf(a, "%s.d", out), b.s, b.n, 0644);
+  ir_buf_deinit(&b);
+  return ok;
+}
+static bool write_text(struct ir_diags *d, const char *out, struct ir_buf *b)
+{
+  bool ok = link_write_file(d, out ? out : "-", b->s ? b->s : "", b->n, 0644);
+  ir_buf_deinit(b);
+  return ok;
+}
+static bool emit_text(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p)
+{
+  struct ir_buf b = { 0 };
+  if (o->emit == EMIT_IR || o->emit == EMIT_GRAPH) ir_print(&b, p->m);
+  else if (o->emit == EMIT_KERNELS) {
+    for (uint32_t i = 0; i < p->kernels.n; i++) { kir_kern_print(&b, p->kernels.v[i].kern); ir_buf_printf(&b, "\n"); }
+  } else {
+    struct chunks all = emit_kernels(a, p, p->target->impl, o->pass.jobs, o->emit == EMIT_LLVM ? CG_LLVM_TEXT : CG_ASM);
+    for (uint32_t i = 0; i < all.n; i++) ir_buf_add(&b, all.v[i].obj.s, all.v[i].obj.n);
+    free_chunks(&all);
+  }
+  return write_text(d, o->out, &b);
+}
+static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, const struct onnx_file *f)
+{
+  static const char *const endings[] = { ".bin", ".o", ".so" };
+  const struct cg_target *t = p->target->impl;
+  const char *out = o->out ? o->out : ir_arena_printf(a, "%s%s", stem(a, o->model), endings[o->kind]);
+  const char *prefix = o->kind == LINK_EXE ? "" : o->name ? o->name : identifier(a, stem(a, out));
+  struct chunks all = emit_kernels(a, p, t, o->pass.jobs, CG_OBJECT);
+  struct cg_host h = { .p = p->tables, .targets = &t, .n_targets = 1, .prefix = prefix, .weights_symbol = "massrt_weights" };
+  h.p.name = stem(a, o->model);
+  h.p.producer = "massc " MASSC_VERSION;
+  h.p.flags = o->text;
+  h.p.hash = content_hash(a, p);
+  struct ir_buf host = { 0 };
+  const char *why = NULL;
+  if (!cg_host_emit(a, &h, CG_OBJECT, &host, &why)) ir_bug("host", "%s", why ? why : "no reason given");
+  struct link_blob *blobs = IR_NEWN(a, struct link_blob, all.n + 1);
+  for (uint32_t i = 0; i < all.n; i++) blobs[i] = (struct link_blob){ all.v[i].obj.s, all.v[i].obj.n, "kernels" };
+  blobs[all.n] = (struct link_blob){ host.s, host.n, "host" };
+  struct weights_arg w = { p, d };
+  struct link_job j = { .kind = o->kind, .out = out, .objects = blobs, .n_objects = all.n + 1, .weights_symbol = h.weights_symbol, .weights_bytes = p->weights_bytes,
+                        .write_weights = write_weights, .arg = &w, .prefix = prefix, .verbose = o->verbose };
+  bool ok = link_output(d, &j);
+  free_chunks(&all);
+  ir_buf_deinit(&host);
+  if (ok && o->kind != LINK_EXE) {
+    struct ir_buf b = { 0 };
+    header_print(&b, &h.p, prefix);
+    const char *dot = strrchr(out, '.');
+    ok = link_write_file(d, o->header ? o->header : ir_arena_printf(a, "%.*s.h", (int)(dot && !strchr(dot, '/') ? dot - out : (long)strlen(out)), out), b.s, b.n, 0644);
+    ir_buf_deinit(&b);
+  }
+  if (ok && o->depfile) ok = write_depfile(a, d, o, f, out);
+  return ok;
+}
+static bool check_text(struct ir_diags *d, const struct options *o, struct pass_program *p)
+{
+  struct ir_buf b = { 0 };
+  check_print(&b, p, o->model, o->json);
+  return write_text(d, o->out, &b);
+}
+
+/* ---- the road ---- */
+static double seconds(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struct onnx_file **file)
+{
+  struct ir_target target;
+  double t0 = seconds();
+  TRY(find_target(d, o->target ? o->target : "cpu", &target));
+  TRY((*file = onnx_read(a, d, o->model, &o->onnx)) != NULL);
+  struct ir_module *m = onnx_import(a, d, *file, &o->onnx);
+  TRY(m && !d->errors);
+  if (o->pass.time) fprintf(stderr, "%8.2f ms  import\n", (seconds() - t0) * 1e3);
+  struct pass_program p = { .arena = a, .m = m, .target = &target, .level = o->pass.level, .arena_bytes = -1, .live_bytes = -1 };
+  struct pass_ctx c = { .m = m, .opt = &o->pass, .target = &target, .prog = &p };
+  if (o->emit == EMIT_IR) return emit_text(a, d, o, &p);
+  if (o->emit == EMIT_GRAPH && !o->pass.stop_after) o->pass.stop_after = "outline";
+  TRY(pass_run_all(&c));
+  t0 = seconds();
+  if (o->pass.stop_after && o->emit != EMIT_GRAPH) {
+    struct ir_buf b = { 0 };
+    if (p.groups.n) pass_program_print(&b, &p);
+    else ir_print(&b, m);
+    return write_text(d, o->out, &b);
+  }
+  bool ok = o->command == CMD_CHECK ? check_text(d, o, &p) : o->emit ? emit_text(a, d, o, &p) : emit_program(a, d, o, &p, *file);
+  if (o->pass.time) fprintf(stderr, "%8.2f ms  code, weights, linking\n", (seconds() - t0) * 1e3);
+  for (uint32_t i = 0; i < p.kernels.n; i++) ir_arena_destroy(p.kernels.v[i].arena);
+  return ok;
+}
+int compile(struct ir_arena *a, struct options *o)
+{
+  struct ir_diags d = { .out = stderr, .file = o->model, .quiet = o->quiet };
+  struct onnx_file *f = NULL;
+  bool ok = run(a, &d, o, &f);
+  onnx_close(f);
+  ir_buf_deinit(&d.first);
+  return ok ? IR_EXIT_OK : d.status ? d.status : IR_EXIT_MODEL;
+}

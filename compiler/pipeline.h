@@ -1,0 +1,10 @@
+/* From options to output: the road as one page. */
+#ifndef MASSC_PIPELINE_H
+#define MASSC_PIPELINE_H
+#include "compiler/options.h"
+int compile(struct ir_arena *a, struct options *o);        /* exit status */
+/* The C header of a library form: names, types, ranks and static dims of inputs and outputs, and the functions. */
+void header_print(struct ir_buf *b, const struct massrt_program *p, const char *prefix);
+/* Text of `massc check`. */
+void check_print(struct ir_buf *b, const struct pass_program *p, const char *model, bool json);
+#endif
