@@ -1,6 +1,6 @@
 /* The generated header of a library form, and the text of massc check. */
 #include "compiler/pipeline.h"
-#include "compiler/massrt_types.h"
+#include "massrt_types.h"
 #include <ctype.h>
 #include <string.h>
 

@@ -5,7 +5,7 @@
 
 static void add_buffers(struct pass_program *p)
 {
-  for (uint32_t i = 0; i < p->groups.n; i++) p->groups.v[i].node->order = i;
+  for (uint32_t i = 0; i < p->groups.n; i++) p->groups.v[i].node->scratch = (void *)(uintptr_t)i;
   for (uint32_t i = 0; i < p->groups.n; i++) {
     const struct ir_node *n = p->groups.v[i].node;
     for (unsigned k = 0; k < n->n_out; k++) {
@@ -13,7 +13,7 @@ static void add_buffers(struct pass_program *p)
       if (ir_value_is_result(v)) continue;
       struct pass_buffer b = { .v = v, .bytes = pass_stored_bytes(p->m, v), .first = i, .last = i, .offset = -1 };
       for (uint32_t u = 0; u < v->uses.n; u++)
-        if (v->uses.v[u]->order > b.last) b.last = v->uses.v[u]->order;
+        if ((uintptr_t)v->uses.v[u]->scratch > b.last) b.last = (uint32_t)(uintptr_t)v->uses.v[u]->scratch;
       ir_push(p->arena, &p->buffers, b);
     }
   }

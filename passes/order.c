@@ -38,6 +38,17 @@ static void read_all(const struct ir_node *n)
   for (unsigned i = 0; i < n->n_in; i++)
     if (n->in[i]->def && !pass_is_weight(n->in[i])) ((struct live *)n->in[i]->scratch)->readers--;
 }
+/* The graph's list in the same order, weights in front. */
+static void relink(struct ir_graph *g, struct pass_program *p)
+{
+  struct ir_node *first = p->groups.n ? p->groups.v[0].node : NULL;
+  for (uint32_t i = p->groups.n; i-- > 1;) ir_node_move_before(p->groups.v[i - 1].node, p->groups.v[i].node);
+  for (struct ir_node *n = g->first, *next; n && first; n = next) {
+    next = n->next;
+    if (n->op != IR_OP_group && n->op != IR_OP_transfer && n->order > first->order) ir_node_move_before(n, first);
+  }
+  ir_graph_order(g);
+}
 bool pass_order(struct pass_ctx *c)
 {
   struct pass_program *p = c->prog;
@@ -82,5 +93,6 @@ bool pass_order(struct pass_ctx *c)
       if (!--item[item[i].readers.v[r]].waits) ir_push(c->scratch, &ready, item[i].readers.v[r]);
   }
   IR_ASSERT(p->groups.n == n);
+  relink(c->m->main, p);
   return true;
 }

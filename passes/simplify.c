@@ -37,6 +37,18 @@ static struct ir_value *identity_move(struct pass_ctx *c, struct ir_node *n)
     return same_type(n, n->in[0]);
   }
   case IR_OP_concat: return n->n_in == 1 ? n->in[0] : NULL;
+  case IR_OP_window: {                       /* adaptive pooling to the size that is there */
+    unsigned k = ir_attr_get_ints(n, "kernel", &p);
+    for (unsigned d = 0; d < k; d++)
+      if (p[d] != 1) return NULL;
+    ir_attr_get_ints(n, "strides", &p);
+    for (unsigned d = 0; d < k; d++)
+      if (p[d] != 1) return NULL;
+    ir_attr_get_ints(n, "pads", &p);
+    for (unsigned d = 0; d < 2 * k; d++)
+      if (p[d]) return NULL;
+    return same_type(n, n->in[0]);
+  }
   default: return NULL;
   }
 }
