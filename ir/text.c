@@ -82,7 +82,8 @@ static void put_float(struct ir_buf *b, enum ir_elem e, double x)
   char s[40];
   if (isnan(x)) { ir_buf_printf(b, "nan"); return; }
   if (isinf(x)) { ir_buf_printf(b, x < 0 ? "-inf" : "inf"); return; }
-  for (int digits = 1; digits <= 17; digits++) {
+  int digits = e == IR_f64 ? 15 : e == IR_f32 ? 6 : 1;       /* that many digits of a decimal survive the type, and %g strips zeros: fewer need no trial */
+  for (; digits <= 17; digits++) {
     snprintf(s, sizeof s, "%.*g", digits, x);
     if (ir_round_to(e, strtod(s, NULL)) == x) break;
   }
