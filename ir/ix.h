@@ -7,7 +7,8 @@
  * not distributed over sums of more than 8 terms. Order of terms and atoms depends on content and creation order only, never on addresses.
  *
  * Division is floor division; divisors are assumed positive (a divisor that can be 0 or negative is our bug; ir_ix_eval reports it).
- * Every expression knows its table, so functions take only expressions. Tables are not thread-safe; one thread per table, reading is free for all. */
+ * Every expression knows its table, so functions take only expressions. Tables are not thread-safe: one thread per table. Free for all are
+ * const, is, range, by, uses, as_sym, nterms, term, eval, and move as far as its source goes; all else (print, linear, proofs too) may add to the table. */
 #ifndef MASSC_IR_IX_H
 #define MASSC_IR_IX_H
 #include "ir/base/base.h"
