@@ -257,7 +257,7 @@ static void k_loops(struct plan *p)
   if (block) add_part(p, KIR_FOR, first, 1);
   struct kir_loop *l = &p->s->loops.v[p->s->loops.n - 1];
   int64_t trips = block ? block : c->ax[last].n;
-  l->unroll = block >= 8 ? 8 : trips && trips <= 8 ? (unsigned)trips : UNROLL;
+  l->unroll = block >= 8 ? 8 : trips && trips <= 12 ? (unsigned)trips : UNROLL;
   if (l->unroll == 1) l->unroll = 0;
 }
 
@@ -563,6 +563,44 @@ static bool k_part(struct tile *t, unsigned i)
   return ok;
 }
 
+/* Where x is read with something else outside of its shape, most tiles do not reach the border: *out_in are the conditions (>= 0) under which one does not.
+ * Each guard is taken at its least value over the tile and the summed axes. */
+static unsigned interior(const struct tile *t, const struct ir_ix **out_in)
+{
+  const struct lower *l = t->l;
+  const struct kir_expr *x = l->c->xr;
+  const struct ir_ix *to[CG_MAX_AXES];
+  unsigned n = 0;
+  if (!x->els) return 0;
+  for (unsigned i = 0; i < l->c->n_ax; i++) to[i] = l->c->ax[i].role == CG_K ? l->c->ax[i].var : t->to[i];
+  for (unsigned d = 0; d < x->n_at; d++) {
+    const struct ir_ix *at = ir_ix_subst(x->at[d], t->from, to, l->c->n_ax), *hi = x->arr->shape[d] ? x->arr->shape[d] : x->arr->hi[d];
+    const struct ir_ix *g[2] = { at, ir_ix_addi(ir_ix_sub(hi, at), -1) };
+    for (unsigned i = 0; i < 2; i++) {
+      if (ir_known_ge0(&l->k->facts, g[i])) continue;
+      for (unsigned a = 0; a < l->c->n_ax; a++) {
+        bool k = l->c->ax[a].role == CG_K;
+        const struct ir_ix *v = k ? l->c->ax[a].var : t->coord[a], *co, *rest;
+        int64_t c, most = (k ? l->c->ax[a].n : t->st->ax[a].step) - 1;
+        if (!v || !ir_ix_uses(g[i], v)) continue;
+        if (!ir_ix_linear(g[i], v, &co, &rest) || !ir_ix_const(co, &c) || most < 0) return 0;
+        g[i] = c > 0 ? rest : ir_ix_addi(rest, c * most);
+      }
+      if (!ir_known_ge0(&l->k->facts, g[i])) out_in[n++] = g[i];
+    }
+  }
+  return n;
+}
+
+static bool tile_body(struct tile *t)
+{
+  struct lower *l = t->l;
+  t->acc = new_tile(t, "c", l->c->elem);
+  kir_emit(&l->e, KIR_fill, l->c->elem, 1, NULL, 0, NULL, 0)->reg = t->acc;
+  TRY(k_part(t, l->last_mn + 1));
+  emit_epilogue(t);
+  return true;
+}
 static bool tile_part(struct lower *l, struct state *st)
 {
   struct tile t = { .l = l, .st = st };
@@ -580,11 +618,19 @@ static bool tile_part(struct lower *l, struct state *st)
   if (cg_contract_whole(c) && c->ax[c->vec].n % cols) return refuse(l, "columns straddle groups");
   if (cols % l->in->n || rows * cols / l->in->n > 64) return refuse(l, "the tile does not fit the instruction or the registers");
   coordinates(&t);
-  t.acc = new_tile(&t, "c", c->elem);
-  kir_emit(&l->e, KIR_fill, c->elem, 1, NULL, 0, NULL, 0)->reg = t.acc;
-  TRY(k_part(&t, l->last_mn + 1));
-  emit_epilogue(&t);
-  return true;
+  const struct ir_ix *in[2 * IR_MAX_RANK];
+  unsigned n_in = interior(&t, in);
+  if (!n_in) return tile_body(&t);
+  struct kir_block *outer = l->e.at;
+  struct kir_op *o = kir_emit(&l->e, KIR_if, c->elem, 1, NULL, 0, in, n_in);
+  bool ok = true;
+  for (unsigned i = 0; i < 2 && ok; i++) {        /* the same twice: facts make the difference */
+    struct tile b = t;
+    l->e.at = &o->body[i];
+    ok = tile_body(&b);
+  }
+  l->e.at = outer;
+  return ok;
 }
 
 /* ---- halos: the tasks of the first block of the axes with a halo write the zeros of what they own of the other axes ---- */

@@ -1,0 +1,197 @@
+/* The skeleton `contract`: nests in many storage forms and sizes, lowered and expanded for three vector widths, run by the interpreter, against the nest's own
+ * evaluation. */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "codegen/codegen.h"
+#include "nests.h"
+
+static const struct cg_target targets[] = {
+  { .name = "test:v16", .vec_lanes = 16, .n_vregs = 32, .fma = true, .l1_bytes = 32 << 10, .l2_bytes = 1 << 20, .cores = 2, .warps = 1, .lanes = 1 },
+  { .name = "test:v8", .vec_lanes = 8, .n_vregs = 16, .fma = true, .l1_bytes = 32 << 10, .l2_bytes = 256 << 10, .cores = 2, .warps = 1, .lanes = 1 },
+  { .name = "test:v4", .vec_lanes = 4, .n_vregs = 16, .fma = false, .l1_bytes = 32 << 10, .l2_bytes = 256 << 10, .cores = 2, .warps = 1, .lanes = 1 },
+};
+enum { N_TARGETS = sizeof targets / sizeof *targets };
+
+static uint64_t seed = 1;
+static unsigned rnd(unsigned n)
+{
+  seed = seed * 6364136223846793005u + 1442695040888963407u;
+  return (unsigned)(seed >> 33) % n;
+}
+static int pick(const int *v, unsigned n) { return v[rnd(n)]; }
+#define PICK(...) pick((const int[]){ __VA_ARGS__ }, sizeof((const int[]){ __VA_ARGS__ }) / sizeof(int))
+
+struct bound { struct kir_bind b; };
+static int64_t sym_value(void *arg, const struct ir_sym *s, bool *known)
+{
+  const struct kir_bind *b = arg;
+  *known = b->name && !strcmp(s->name, b->name);
+  return b->value;
+}
+static int64_t value(const struct ir_ix *e, const struct kir_bind *b)
+{
+  struct ir_ix_env env = { sym_value, NULL, (void *)b };
+  int64_t v;
+  ck_assert(ir_ix_eval(e, &env, &v));
+  return v;
+}
+/* Small integers: every sum is exact, whatever its order. */
+static struct ir_tensor *dense(struct ir_arena *a, const struct kir_arr *arr, const struct kir_bind *b)
+{
+  int64_t dim[IR_MAX_RANK];
+  for (unsigned d = 0; d < arr->rank; d++) dim[d] = value(arr->shape[d] ? arr->shape[d] : arr->hi[d], b);
+  struct ir_tensor *t = ir_tensor_create(a, arr->elem, arr->rank, dim);
+  for (int64_t i = 0; i < t->n && !arr->out; i++) t->f[i] = (int)rnd(9) - 4;
+  return t;
+}
+static void dump(const struct kir_nest *n, const struct kir_sched *s, const struct kir_kern *k)
+{
+  struct ir_buf b = { 0 };
+  kir_nest_print(&b, n);
+  kir_sched_print(&b, s);
+  if (k) kir_kern_print(&b, k);
+  fprintf(stderr, "\n%s\n", b.s);
+  ir_buf_deinit(&b);
+}
+
+/* Lowers, expands and runs n; its results must be the nest's evaluation, and what lies around them zero. */
+static void check_nest(struct ir_arena *a, struct kir_nest *n, const struct cg_target *t, struct kir_bind b)
+{
+  struct ir_tensor *arg[8], *want[8], *raw[8];
+  const char *why = "";
+  unsigned n_args = n->args.n, n_b = b.name != NULL;
+  for (unsigned i = 0; i < n_args; i++) want[i] = arg[i] = dense(a, n->args.v[i], &b);
+  ck_assert_msg(kir_nest_eval(n, &b, n_b, want, &why), "%s", why);
+  struct kir_sched *s = cg_schedule(a, n, t, 2);
+  ck_assert_str_eq(s->kind, "contract");
+  struct kir_kern *k = cg_lower(a, n, s, t, &why);
+  if (!k) dump(n, s, NULL);
+  ck_assert_msg(k != NULL, "%s", why);
+  if (getenv("SHOW")) dump(n, s, k);
+  if (!kir_verify(k, &why)) {
+    dump(n, s, k);
+    ck_abort_msg("tiled: %s", why);
+  }
+  cg_expand(k, t);
+  if (getenv("SHOW")) dump(n, s, k);
+  if (!kir_verify(k, &why)) {
+    dump(n, s, k);
+    ck_abort_msg("flat: %s", why);
+  }
+  for (unsigned i = 0; i < n_args; i++) {
+    int64_t elems;
+    ck_assert(kir_arg_size(k->args.v[i], &b, n_b, &elems));
+    raw[i] = ir_tensor_create(a, k->args.v[i]->elem, 1, &elems);
+    if (!k->args.v[i]->out) ck_assert(kir_arg_pack(k->args.v[i], &b, n_b, arg[i], raw[i]));
+  }
+  if (!kir_run(k, &b, n_b, raw, rnd(1000), &why)) {
+    dump(n, s, k);
+    ck_abort_msg("%s: %s", t->name, why);
+  }
+  for (unsigned i = 0; i < n_args; i++) {
+    const struct kir_arr *y = k->args.v[i];
+    if (!y->out) continue;
+    struct ir_tensor *got = dense(a, y, &b);
+    ck_assert(kir_arg_unpack(y, &b, n_b, raw[i], got));
+    for (int64_t j = 0; j < got->n; j++)
+      if (got->f[j] != want[i]->f[j]) {
+        dump(n, s, k);
+        ck_abort_msg("%s: element %lld is %g, must be %g", t->name, (long long)j, got->f[j], want[i]->f[j]);
+      }
+    if (!y->zero_pad || y->slack) continue;
+    struct ir_tensor *all = ir_tensor_create(a, y->elem, 1, (int64_t[]){ raw[i]->n });
+    ck_assert(kir_arg_pack(y, &b, n_b, want[i], all));
+    int64_t bad = 0;
+    for (int64_t j = 0; j < all->n; j++) bad += all->f[j] == 0 && raw[i]->f[j] != 0 && !isnan(raw[i]->f[j]);
+    ck_assert_msg(!bad, "%lld elements of the halo are not zero", (long long)bad);
+  }
+}
+static void check_conv(struct conv_case c)
+{
+  for (unsigned t = 0; t < N_TARGETS; t++) {
+    struct ir_arena *a = ir_arena_create();
+    check_nest(a, conv_nest(a, &c), &targets[t], (struct kir_bind){ c.batch ? "N" : NULL, c.n });
+    ir_arena_destroy(a);
+  }
+}
+static void check_gemm(struct gemm_case c)
+{
+  for (unsigned t = 0; t < N_TARGETS; t++) {
+    struct ir_arena *a = ir_arena_create();
+    check_nest(a, gemm_nest(a, &c), &targets[t], (struct kir_bind){ c.sym ? "M" : NULL, c.m });
+    ir_arena_destroy(a);
+  }
+}
+
+static const struct conv_case convs[] = {
+  { 1, 32, 7, 7, 32, 3, 3, 1, 1, 1, 1, HALO, HALO, false, true, true, false },
+  { 1, 16, 5, 29, 48, 3, 3, 1, 1, 1, 1, HALO, BLOCKED, true, true, true, false },
+  { 2, 32, 14, 14, 20, 1, 1, 1, 0, 1, 1, BLOCKED, BLOCKED, true, true, true, true },
+  { 1, 20, 9, 9, 33, 1, 1, 2, 0, 1, 1, BLOCKED, HALO, false, false, true, false },
+  { 3, 3, 23, 19, 16, 7, 7, 2, 3, 1, 1, ROWS, BLOCKED, false, true, true, true },
+  { 1, 3, 11, 13, 5, 3, 3, 1, 1, 1, 1, ROWS, ROWS, true, true, true, false },
+  { 1, 8, 6, 6, 12, 3, 3, 1, 2, 2, 2, BLOCKED, BLOCKED, false, true, false, false },
+  { 1, 12, 5, 5, 18, 3, 3, 2, 1, 1, 3, ROWS, ROWS, false, true, true, false },
+  { 1, 64, 4, 4, 64, 3, 3, 1, 1, 1, 2, HALO, HALO, true, true, true, false },
+  { 1, 16, 16, 14, 16, 3, 3, 1, 1, 1, 1, HALO, HALO, false, true, true, true },
+  { 2, 8, 9, 15, 40, 1, 1, 1, 0, 1, 1, ROWS, HALO, true, false, true, false },
+  { 1, 9, 12, 33, 6, 3, 3, 1, 1, 1, 1, ROWS_HALO, ROWS_HALO, false, true, true, true },
+  { 1, 17, 1, 1, 7, 1, 1, 1, 0, 1, 1, ROWS, ROWS, false, true, true, false },
+};
+START_TEST(convolutions) { check_conv(convs[_i]); }
+END_TEST
+
+static const struct gemm_case gemms[] = {
+  { 1, 1, 1, 1, false, false, true, false, false, false },
+  { 1, 49, 64, 19, false, false, true, true, true, true },
+  { 1, 5, 37, 40, true, true, true, true, false, true },
+  { 1, 1, 200, 33, true, false, true, true, false, false },
+  { 1, 13, 70, 7, true, false, true, false, true, true },
+  { 3, 15, 17, 9, false, false, false, false, false, false },
+  { 2, 7, 31, 8, false, true, false, false, true, true },
+  { 1, 4, 129, 16, false, false, true, true, false, true },
+  { 1, 100, 5, 3, false, false, true, true, false, false },
+};
+START_TEST(matmuls) { check_gemm(gemms[_i]); }
+END_TEST
+
+START_TEST(random_convolutions)
+{
+  seed = 77 + (uint64_t)_i * 1000003;
+  struct conv_case c = { .n = 1 + (int)rnd(2), .h = 1 + (int)rnd(17), .w = 1 + (int)rnd(30), .kh = PICK(1, 1, 2, 3, 5), .kw = PICK(1, 1, 2, 3), .stride = PICK(1, 1, 2, 3), .dil = PICK(1, 1, 1, 2),
+                         .groups = PICK(1, 1, 1, 2, 4), .x = (enum storage)rnd(4), .y = (enum storage)rnd(4), .residual = rnd(2), .relu = rnd(2), .bias = rnd(2), .batch = rnd(2) };
+  c.c = c.groups * PICK(1, 3, 4, 8, 16, 17, 32);
+  c.o = c.groups * PICK(1, 2, 5, 8, 16, 31, 33);
+  c.pad = (int)rnd((unsigned)(c.kh < c.kw ? c.kh : c.kw));
+  if (c.h + 2 * c.pad < c.dil * (c.kh - 1) + 1) c.h = c.dil * (c.kh - 1) + 1;
+  if (c.w + 2 * c.pad < c.dil * (c.kw - 1) + 1) c.w = c.dil * (c.kw - 1) + 1;
+  check_conv(c);
+}
+END_TEST
+START_TEST(random_matmuls)
+{
+  seed = 5 + (uint64_t)_i * 1000033;
+  check_gemm((struct gemm_case){ .b = PICK(1, 1, 2, 3), .m = PICK(1, 2, 3, 4, 5, 7, 13, 14, 15, 29, 49), .n = PICK(1, 4, 5, 15, 16, 17, 31, 32, 33, 64, 97), .k = PICK(1, 2, 3, 16, 17, 40), .sym = rnd(2),
+                                 .t = rnd(2), .constant = rnd(2), .bias = rnd(2), .residual = rnd(2), .relu = rnd(2) });
+}
+END_TEST
+
+int main(void)
+{
+  Suite *s = suite_create("contract");
+  TCase *t = tcase_create("contract");
+  tcase_set_timeout(t, 120);
+  tcase_add_loop_test(t, convolutions, 0, sizeof convs / sizeof *convs);
+  tcase_add_loop_test(t, matmuls, 0, sizeof gemms / sizeof *gemms);
+  tcase_add_loop_test(t, random_convolutions, 0, 24);
+  tcase_add_loop_test(t, random_matmuls, 0, 24);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_set_tap(r, "-");
+  srunner_run_all(r, CK_SILENT);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed != 0;
+}
