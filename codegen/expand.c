@@ -75,12 +75,35 @@ static const struct ir_ix *flat_v(struct ex *x, const struct site *s, const stru
   return s->v ? ir_ix_subst1(e, s->v, x->k->vsym) : e;
 }
 
-static unsigned dim_axes(struct ex *x, const struct kir_reg *r, const struct kir_layout *l, unsigned d, struct axis *out)
+/* The axes that an index is made of: a sum of tile coordinates, each times the extent of those within. */
+static unsigned index_axes(struct ex *x, const struct ir_ix *ix, struct axis *out)
+{
+  int64_t scale[4];
+  unsigned n = 0;
+  for (unsigned i = 0; i < ir_ix_nterms(ix); i++) {
+    const struct ir_atom *const *f;
+    unsigned nf;
+    int64_t k = ir_ix_term(ix, i, &nf, &f);
+    if (nf != 1 || f[0]->kind != IR_ATOM_SYM || f[0]->sym->kind != IR_SYM_AXIS) continue;
+    unsigned j = n++;
+    IR_ASSERT(n <= 4);
+    for (; j > 0 && scale[j - 1] < k; j--) {
+      scale[j] = scale[j - 1];
+      out[j] = out[j - 1];
+    }
+    scale[j] = k;
+    out[j] = (struct axis){ ir_ix_find(x->k->ixs, f[0]->sym->name), f[0]->sym->hi + 1 };
+  }
+  return n;
+}
+/* Of a tile its own; of a copy to shared memory (at ix) those of its last coordinates; else the dim is the axis. */
+static unsigned dim_axes(struct ex *x, const struct kir_reg *r, const struct kir_layout *l, unsigned d, const struct kir_op *o, struct axis *out)
 {
   if (r && r->n_axes[d]) {
     for (unsigned i = 0; i < r->n_axes[d]; i++) out[i] = (struct axis){ ir_ix_find(x->k->ixs, r->axes[d][i].axis), r->axes[d][i].ext };
     return r->n_axes[d];
   }
+  if (o && !o->reg && o->arr->space == KIR_SHARED && o->n_ix >= l->n_dims) return index_axes(x, o->ix[o->n_ix - l->n_dims + d], out);
   int64_t ext = 1;
   for (unsigned i = 0; i < l->n; i++)
     if (l->f[i].dim == d) ext *= l->f[i].ext;
@@ -160,7 +183,7 @@ static unsigned dim_factors(const struct kir_layout *l, unsigned d, struct facto
   return n;
 }
 
-static void site_init(struct ex *x, struct site *s, const struct kir_layout *l, const struct kir_reg *r)
+static void site_init(struct ex *x, struct site *s, const struct kir_layout *l, const struct kir_reg *r, const struct kir_op *o)
 {
   *s = (struct site){ .lanes = (unsigned)kir_layout_count(l, 'v'), .lay = l, .reg = num(x, 0) };
   if (s->lanes > 1) s->v = place(x, s->lanes);
@@ -168,7 +191,7 @@ static void site_init(struct ex *x, struct site *s, const struct kir_layout *l, 
     struct factor in[MAX_FACTORS];
     struct factors fs = { 0 };
     struct axis ax[4];
-    unsigned n = dim_factors(l, d, in), n_ax = dim_axes(x, r, l, d, ax);
+    unsigned n = dim_factors(l, d, in), n_ax = dim_axes(x, r, l, d, o, ax);
     cut(in, n, ax, n_ax, 1, &fs);
     name_digits(x, s, &fs, 0, l->dim[d]);
     coordinates(x, s, fs.f, fs.n, ax, n_ax);
@@ -222,6 +245,21 @@ struct access {
   const struct kir_expr *els;
 };
 
+/* a/b - k*(a/(k*b)) is the rest of a/b by k. */
+static void nested_divisions(struct ex *x, const struct ir_ix *g, const struct ir_atom *inner)
+{
+  int64_t b, kb;
+  if (!ir_ix_const(inner->b, &b)) return;
+  for (unsigned i = 0; i < ir_ix_nterms(g); i++) {
+    const struct ir_atom *const *f;
+    unsigned n;
+    ir_ix_term(g, i, &n, &f);
+    if (n != 1 || f[0]->kind != IR_ATOM_DIV || f[0]->a != inner->a || !ir_ix_const(f[0]->b, &kb) || kb <= b || kb % b) continue;
+    const struct ir_ix *rem = ir_ix_sub(ir_ix_div(inner->a, inner->b), ir_ix_muli(ir_ix_div(f[0]->a, f[0]->b), kb / b));
+    ir_facts_push(&x->k->facts, rem);
+    ir_facts_push(&x->k->facts, ir_ix_addi(ir_ix_neg(rem), kb / b - 1));
+  }
+}
 /* Also by what a division means: b*(a/b) <= a < b*(a/b) + b. */
 static bool proved(struct ex *x, const struct ir_ix *g)
 {
@@ -236,6 +274,7 @@ static bool proved(struct ex *x, const struct ir_ix *g)
         const struct ir_ix *rem = ir_ix_mod(f[j]->a, f[j]->b);
         ir_facts_push(&x->k->facts, rem);
         ir_facts_push(&x->k->facts, ir_ix_addi(ir_ix_sub(f[j]->b, rem), -1));
+        nested_divisions(x, g, f[j]);
       }
   }
   bool yes = ir_facts_mark(&x->k->facts) > mark && known(x, g);
@@ -328,6 +367,8 @@ static void access_init(struct ex *x, const struct site *s, struct access *c, st
     if (ok) c->off = rest;
   } else c->off = off;
   for (unsigned i = 0; i < n_g && ok; i++) ok = add_guard(c, s, s->v && ir_ix_uses(g[i], s->v) ? undivided(g[i]) : g[i]);
+  bool lanes = x->k->lanes > 1 && s->v && c->stride != 0;     /* of a warp: pieces lie aligned and are whole */
+  if (ok && lanes) ok = c->stride == 1 && !c->upto && ir_ix_by(c->off) % s->lanes == 0;
   if (!ok || (c->upto && c->stride == 0)) tear(c, off, g, n_g);
 }
 
@@ -538,7 +579,7 @@ static void expand_map(struct ex *x, struct kir_op *o)
 {
   struct site s;
   const struct kir_layout *lay = o->reg ? &o->reg->lay : o->lay;
-  site_init(x, &s, lay, o->reg ? o->reg : tile_of(o->e, lay->n_dims));
+  site_init(x, &s, lay, o->reg ? o->reg : tile_of(o->e, lay->n_dims), o);
   vector_dim_first(&s);
   struct kir_block *outer = x->e.at, *dummy;
   struct eval v = { .x = x, .s = &s };
@@ -560,18 +601,21 @@ static void expand_map(struct ex *x, struct kir_op *o)
 
 static void expand_copy(struct ex *x, struct kir_op *o)
 {
-  if (o->i == 0 || o->reg) {
-    expand_map(x, o);
-    return;
-  }
   struct site s;
   struct access from, to;
   const struct ir_ix *own[2], *ix[2 + MAX_GUARDS];
   struct kir_block *outer = x->e.at, *dummy;
-  site_init(x, &s, o->lay, o->reg2);
+  if (o->i == 0 || o->reg) {
+    expand_map(x, o);
+    return;
+  }
+  site_init(x, &s, o->lay, NULL, o);
   access_init(x, &s, &from, o->e->arr, o->e->at, o->e->els, false);
   access_init(x, &s, &to, o->arr, o->ix, NULL, true);
-  IR_ASSERT(!from.torn && !from.upto && from.stride == 1 && !to.torn && to.stride == 1);
+  if (from.torn || from.stride != 1 || to.torn || to.stride != 1) {        /* no whole aligned pieces: through registers */
+    expand_map(x, o);
+    return;
+  }
   unsigned n_own = owner(x, o->lay, own);
   if (n_own) {
     struct kir_op *c = kir_emit(&x->e, KIR_if, IR_f32, 1, NULL, 0, own, n_own);
@@ -595,7 +639,7 @@ struct mma {
   struct factors rep[2];                          /* of i and j: units and repetitions outside of the instruction's own factors */
   struct axis ax[2][4];
   unsigned n_ax[2];
-  const struct ir_ix *k;                          /* first k of the step */
+  const struct ir_ix *k, *kvar;                   /* first k of the step; the k coordinate, or NULL for one k */
 };
 
 /* What of the accumulator's dim d lies outside of the instruction, cut and named; register repetitions are left to `loops`. */
@@ -610,7 +654,7 @@ static void repetitions(struct mma *m, struct site *s, unsigned d)
     inner *= f[--n].ext;
   }
   IR_ASSERT(inner == size);
-  m->n_ax[d] = dim_axes(m->x, c, &c->lay, d, m->ax[d]);
+  m->n_ax[d] = dim_axes(m->x, c, &c->lay, d, NULL, m->ax[d]);
   cut(f, n, m->ax[d], m->n_ax[d], size, &m->rep[d]);
   name_digits(m->x, s, &m->rep[d], 0, c->lay.dim[d]);
 }
@@ -633,10 +677,10 @@ static void fragment(struct mma *m, struct site *s, const struct kir_layout *l, 
   coordinates(x, s, f.f, f.n, m->ax[d], m->n_ax[d]);
   k.n = own_factors(l, 'k', k.f);
   name_digits(x, s, &k, 0, "k");
-  if (m->o->var) {
+  if (m->kvar) {
     const struct ir_ix *sum = num(x, 0);
     for (unsigned i = 0; i < k.n; i++) sum = ir_ix_add(ir_ix_muli(sum, k.f[i].ext), k.f[i].digit);
-    s->from[s->n] = m->o->var;
+    s->from[s->n] = m->kvar;
     s->to[s->n++] = ir_ix_add(m->k, sum);
   }
   for (unsigned i = own; i < f.n; i++)
@@ -647,8 +691,8 @@ static void fragment(struct mma *m, struct site *s, const struct kir_layout *l, 
 /* Does ldmatrix fetch this fragment? From a shared array whose rows (along k, the last coordinate) are whole 16-byte pieces. */
 static bool by_ldmatrix(const struct mma *m, const struct kir_expr *e)
 {
-  return m->in->fetch && e->kind == KIR_E_READ && e->arr->space == KIR_SHARED && m->o->var && ir_ix_by(ir_ix_sub(e->arr->hi[e->n_at - 1], e->arr->lo[e->n_at - 1])) % 8 == 0 &&
-         e->at[e->n_at - 1] == m->o->var;
+  return m->in->fetch && e->kind == KIR_E_READ && e->arr->space == KIR_SHARED && m->kvar && ir_ix_by(ir_ix_sub(e->arr->hi[e->n_at - 1], e->arr->lo[e->n_at - 1])) % 8 == 0 &&
+         e->at[e->n_at - 1] == m->kvar;
 }
 /* One 8x8 matrix per register; lane 8q+r gives the address of row r of matrix q. The fragment's digits, seen as addresses: a digit 8l4 is the row; 4l1 and v lie
  * inside of a row; a register digit of stride s is a digit of lane/8. */
@@ -739,6 +783,31 @@ static void mma_warp(struct mma *m, struct kir_reg *A, struct kir_reg *B, const 
   o->reg3 = B;
 }
 
+/* The coordinate along k: the only one that both operands have and the accumulator has not. */
+static bool is_axis(const struct kir_reg *r, const char *name)
+{
+  for (unsigned d = 0; d < r->n_dims; d++)
+    for (unsigned i = 0; i < r->n_axes[d]; i++)
+      if (!strcmp(r->axes[d][i].axis, name)) return true;
+  return false;
+}
+static bool expr_uses(const struct kir_expr *e, const struct ir_ix *sym)
+{
+  for (unsigned i = 0; i < e->n_at; i++)
+    if (ir_ix_uses(e->at[i], sym)) return true;
+  return e->n && expr_uses(e->a[0], sym);
+}
+static const struct ir_ix *k_coordinate(struct ex *x, const struct kir_op *o)
+{
+  if (o->var) return o->var;
+  for (unsigned i = ir_ixs_nsyms(x->k->ixs); i-- > 0;) {
+    const struct ir_sym *s = ir_ixs_sym(x->k->ixs, i);
+    if (s->kind != IR_SYM_AXIS || is_axis(o->reg, s->name)) continue;
+    const struct ir_ix *e = ir_ix_find(x->k->ixs, s->name);
+    if (e && expr_uses(o->e->a[0], e) && expr_uses(o->e->a[1], e)) return e;
+  }
+  return NULL;
+}
 static void expand_mma(struct ex *x, struct kir_op *o)
 {
   struct mma m = { .x = x, .o = o, .in = o->inst, .k = num(x, 0) };
@@ -750,6 +819,7 @@ static void expand_mma(struct ex *x, struct kir_op *o)
   IR_ASSERT(ir_ix_const(o->ix[0], &steps) && steps % m.in->k == 0);
   steps /= m.in->k;
   const struct ir_ix *step = num(x, 0);
+  if (!ir_ix_is(o->ix[0], 1)) m.kvar = k_coordinate(x, o);
   if (steps > 1) {
     step = ir_ix_fresh(x->k->ixs, "s", IR_SYM_LOOP, 0, steps - 1, 1);
     open_replay(x, step, steps, &mid);
@@ -805,7 +875,7 @@ static void expand_reduce(struct ex *x, struct kir_op *o)
   struct site s;
   const struct kir_reg *t = o->reg2;
   struct kir_block *outer = x->e.at, *dummy;
-  site_init(x, &s, &t->lay, t);
+  site_init(x, &s, &t->lay, t, NULL);
   unsigned dim = (unsigned)o->i;
   for (unsigned i = 0; i < s.loops.n; i++)
     if (s.loops.f[i].dim != dim) open_replay(x, s.loops.f[i].digit, s.loops.f[i].ext, &dummy);
@@ -869,10 +939,10 @@ static void expand_relayout(struct ex *x, struct kir_op *o)
     const struct ir_ix *at[4], *sum;
     barrier(x);
     outer = x->e.at;
-    site_init(x, &s, &r->lay, r);
+    site_init(x, &s, &r->lay, r, NULL);
     for (unsigned d = 0; d < r->lay.n_dims; d++) {
       struct axis ax[4];
-      unsigned n = dim_axes(x, r, &r->lay, d, ax);
+      unsigned n = dim_axes(x, r, &r->lay, d, NULL, ax);
       sum = num(x, 0);
       for (unsigned i = 0; i < n; i++) sum = ir_ix_add(ir_ix_muli(sum, ax[i].ext), ax[i].ext > 1 ? ax[i].var : num(x, 0));
       at[d] = sum;

@@ -42,4 +42,38 @@ bool cg_contract_whole(const struct cg_contract *c);
 bool cg_contract_packable(const struct cg_contract *c);
 /* The axis that is a coordinate: e == var, or e == group*extent + var. NULL: none. */
 const struct cg_axis *cg_coord_axis(const struct cg_contract *c, const struct ir_ix *e);
+
+/* ---- lowering: shared by contract.c (loops over the result), contract_tile.c (what lies below) and contract_pack.c ---- */
+enum { CG_MAX_PEEL = 6 };
+static inline int64_t cg_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t cg_round_up(int64_t a, int64_t b) { return cg_ceil_div(a, b) * b; }
+/* What is left of an axis inside of the loops so far: base <= value < lim, at most `step` (0: not known). exact: lim is base + step. */
+struct cg_left { const struct ir_ix *base, *lim; int64_t step; bool exact; };
+struct cg_axes { struct cg_left ax[CG_MAX_AXES]; };
+struct cg_lower_state {
+  struct cg_contract *c;
+  const struct kir_sched *s;
+  const struct cg_target *t;
+  const struct kir_inst *in;
+  struct kir_kern *k;
+  struct kir_emit e;
+  unsigned last_mn;                               /* the last loop over an m or n axis */
+  unsigned n_loops;                               /* without the last one, if that divides the tile among warps or lanes */
+  char unit;                                      /* 'w', 'l' or 0: what the tile is divided among */
+  int64_t unit_step[CG_MAX_AXES];                 /* what one of them gets of an axis; 0: all */
+  const char *why;                                /* the first reason for which the record does not fit */
+};
+bool cg_refuse(struct cg_lower_state *l, const char *why);              /* false */
+int cg_find_axis(const struct cg_contract *c, const char *name);        /* -1: none */
+const struct kir_stage *cg_find_stage(const struct kir_sched *s, const struct kir_arr *arr);
+const struct ir_ix *cg_num(const struct cg_lower_state *l, int64_t i);
+const struct ir_ix *cg_trips(const struct cg_lower_state *l, const struct cg_left *x, int64_t step);
+void cg_enter(struct cg_left *x, int64_t step, const struct ir_ix *trip);
+/* Everything below the last loop over m and n. */
+bool cg_contract_tile(struct cg_lower_state *l, struct cg_axes *st);
+/* Stores w in panels of the columns' step, in the order of the k loops. */
+bool cg_contract_pack(struct cg_lower_state *l);
+/* Gives the constants in e that run along the columns zeros up to a multiple of nr. */
+void cg_contract_pad(struct cg_lower_state *l, const struct kir_expr *e, int64_t nr);
+struct kir_sched *cg_contract_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t);
 #endif

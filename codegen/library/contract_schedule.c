@@ -1,0 +1,276 @@
+/* The schedules of the skeleton `contract` for one core with vectors: a tile of the output that fills the registers, rows cut evenly, enough tasks for the cores,
+ * k loops in the order of x's storage. */
+#include "codegen/library/contract.h"
+
+enum { UNROLL = 4, PREFETCH = 4096 };
+
+struct plan {
+  struct cg_contract *c;
+  const struct cg_target *t;
+  struct kir_sched *s;
+  bool whole;                                     /* columns may not overrun the axis: it is part of a coordinate */
+  unsigned lanes, rows;                           /* places of a vector; rows at most */
+  int64_t cols;                                   /* of the tile */
+  int64_t step[CG_MAX_AXES], chunk[CG_MAX_AXES];  /* m axes: of the tile, and of a task (0: the whole axis) */
+};
+
+static struct kir_loop *add_loop(struct plan *p, enum kir_loop_kind kind)
+{
+  ir_push(p->c->a, &p->s->loops, ((struct kir_loop){ .kind = kind }));
+  return &p->s->loops.v[p->s->loops.n - 1];
+}
+static void add_part(struct plan *p, enum kir_loop_kind kind, unsigned axis, int64_t step)
+{
+  struct kir_loop *l = p->s->loops.n ? &p->s->loops.v[p->s->loops.n - 1] : NULL;
+  if (kind != KIR_GRID || !l || l->kind != KIR_GRID || l->n == 4) l = add_loop(p, kind);
+  l->part[l->n].axis = p->c->ax[axis].name;
+  l->part[l->n++].step = step;
+}
+
+/* Vectors: the widest that every access allows. Columns: as many vectors as leave room for rows, with little of the last tile wasted. */
+static unsigned widest(const struct plan *p)
+{
+  const struct cg_axis *v = &p->c->ax[p->c->vec];
+  for (unsigned l = p->t->vec_lanes; l >= 4; l /= 2)
+    if ((!v->n || v->n > l / 2) && (!p->whole || v->n % l == 0) && cg_contract_lanes_ok(p->c, l)) return l;
+  return 1;
+}
+/* How many rows there are where that is known: the m axes of a constant extent. 0: the innermost is not. */
+static int64_t rows_wanted(const struct plan *p)
+{
+  int64_t m = 1;
+  for (unsigned i = p->c->n_ax; i-- > 0;)
+    if (p->c->ax[i].role == CG_M) {
+      if (!p->c->ax[i].n && m == 1) return 0;
+      if (p->c->ax[i].n) m *= p->c->ax[i].n;
+    }
+  return m;
+}
+/* Rows that a tile of at most `rows` will have: even tiles of the innermost m axis, several of its lines where it is short. */
+static double even_rows(const struct plan *p, int64_t rows)
+{
+  int64_t in = 0, out = 1;
+  for (unsigned i = p->c->n_ax; i-- > 0;) {
+    int64_t n = p->c->ax[i].n;
+    if (p->c->ax[i].role != CG_M || n == 1) continue;
+    if (in) {
+      out = n ? n : 1;
+      break;
+    }
+    if (!n) return (double)rows;
+    in = n;
+  }
+  if (!in) return 1;
+  if (2 * in > rows) return (double)in / (double)cg_ceil_div(in, rows);
+  int64_t lines = rows / in;
+  return (double)in * (double)out / (double)cg_ceil_div(out, lines);
+}
+static void choose_tile(struct plan *p)
+{
+  /* measured shares of peak (docs/kernel-ir.md): one vector wide is bound by loads, short tiles by the latency of the accumulators */
+  static const struct { unsigned rows, vecs, share; } wide[] = { { 14, 2, 98 }, { 9, 3, 97 }, { 6, 4, 96 }, { 24, 1, 82 } },
+                                                      narrow[] = { { 6, 2, 98 }, { 4, 3, 97 }, { 2, 4, 80 }, { 12, 1, 75 } };
+  const struct cg_axis *v = &p->c->ax[p->c->vec];
+  int64_t m = rows_wanted(p), n = v->n ? v->n : 1 << 20;
+  bool big = p->t->n_vregs >= 32;
+  double best = -1;
+  p->lanes = widest(p);
+  for (unsigned i = 0; i < 4; i++) {
+    unsigned rows = big ? wide[i].rows : narrow[i].rows, vecs = big ? wide[i].vecs : narrow[i].vecs;
+    int64_t cols = (int64_t)vecs * p->lanes;
+    double accs = even_rows(p, rows) * vecs;
+    double share = (big ? wide[i].share : narrow[i].share) * (double)n / (double)cg_round_up(n, cols);
+    double full = big ? 16 : 8;                   /* accumulators that hide the latency of a multiplication */
+    if (m && accs < full) share *= accs / full;
+    if (!m && (big ? rows != 6 : rows != 4)) continue;  /* rows come one by one, too: wide tiles stream w well for few of them */
+    if ((cols > cg_round_up(n, p->lanes) && vecs > 1) || (p->whole && n % cols)) continue;
+    if (share > best) {
+      best = share;
+      p->rows = rows;
+      p->cols = cols;
+    }
+  }
+  if (best < 0) {
+    p->rows = big ? 24 : 12;
+    p->cols = p->lanes;
+  }
+  if (m && m <= 4) {                              /* bound by reading w: as wide as the registers allow */
+    unsigned vecs = (p->t->n_vregs - 2) / ((unsigned)m + 1);
+    p->rows = (unsigned)m;
+    while (vecs > 8 || (vecs > 1 && ((int64_t)vecs * p->lanes > cg_round_up(n, p->lanes) || (p->whole && n % ((int64_t)vecs * p->lanes))))) vecs--;
+    p->cols = (int64_t)vecs * p->lanes;
+  }
+}
+
+/* Rows of the tile: the innermost m axis, and the next one where that is short. */
+static void choose_rows(struct plan *p)
+{
+  struct cg_contract *c = p->c;
+  unsigned in = CG_MAX_AXES, out = CG_MAX_AXES;
+  for (unsigned i = 0; i < c->n_ax; i++) {
+    if (c->ax[i].role != CG_M) continue;
+    p->step[i] = 1;
+    if (c->ax[i].n == 1) continue;
+    out = in;
+    in = i;
+  }
+  if (in == CG_MAX_AXES) return;
+  struct cg_axis *x = &c->ax[in];
+  int64_t r = p->rows;
+  if (!x->n) {
+    p->step[in] = r;
+    return;
+  }
+  int64_t tiles = cg_ceil_div(x->n, r), hi = cg_ceil_div(x->n, tiles);
+  if (tiles > 1)
+    for (int64_t h = r; 4 * h >= 3 * r; h--)      /* an equal division, if a little less high, needs no second body */
+      if (x->n % h == 0) {
+        hi = h;
+        break;
+      }
+  p->step[in] = hi;
+  if (tiles == 1 && out != CG_MAX_AXES && c->ax[out].n && 2 * x->n <= r) {
+    int64_t k = r / x->n, n = c->ax[out].n;
+    p->step[out] = n < k ? n : cg_ceil_div(n, cg_ceil_div(n, k));
+  }
+}
+static void add_tail(struct plan *p, unsigned axis)
+{
+  const struct cg_axis *x = &p->c->ax[axis];
+  int64_t s = p->step[axis];
+  if (s == 1 || (x->n && x->n % s == 0)) return;
+  IR_ASSERT(p->s->n_tails < 3);
+  unsigned t = p->s->n_tails++, n = 0;
+  p->s->tail[t].axis = x->name;
+  bool even = x->n && !p->chunk[axis] && x->n % (s - 1) <= x->n / (s - 1);       /* tiles of s and s-1 cover it */
+  if (even) p->s->tail[t].peel[n++] = s - 1;
+  else if (!x->n)
+    for (int64_t q = s > 6 ? s / 2 : 4; q >= 1; q /= 2) {
+      if (q < s && n < CG_MAX_PEEL) p->s->tail[t].peel[n++] = q;
+    }
+  else {
+    int64_t rest = x->n % s;
+    p->s->tail[t].peel[n++] = rest;
+    if (p->chunk[axis] && p->chunk[axis] % s) p->s->tail[t].peel[n++] = 1;
+  }
+  p->s->tail[t].n = n;
+}
+
+/* How large a part of each m axis a task gets: enough tasks for the cores, and whole tiles; a batch of unknown size is a digit of the grid. */
+static void choose_chunks(struct plan *p)
+{
+  struct cg_contract *c = p->c;
+  int64_t tasks = 1;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == CG_BATCH || c->ax[i].role == CG_N) {
+      int64_t k = c->ax[i].n ? i == c->vec ? cg_ceil_div(c->ax[i].n, p->cols) : c->ax[i].n : 1;
+      if (!ir_mul64(tasks, k, &tasks)) return;
+    }
+  int64_t want = cg_ceil_div(4 * (int64_t)p->t->cores, tasks > 0 ? tasks : 1);
+  for (unsigned i = 0; i < c->n_ax; i++) {
+    int64_t step = p->step[i], n = c->ax[i].n;
+    if (c->ax[i].role != CG_M || n == 1) continue;
+    if (!n) {
+      p->chunk[i] = step == 1 ? 1 : cg_round_up(96, step);
+      continue;
+    }
+    int64_t tiles = cg_ceil_div(n, step), chunks = want < tiles ? want : tiles;
+    if (chunks <= 1) continue;
+    while (tiles % chunks) chunks++;
+    if (n % step && step > 1) continue;           /* uneven tiles stay together */
+    p->chunk[i] = tiles / chunks * step;
+    want = cg_ceil_div(want, chunks);
+  }
+}
+
+/* Bytes of an operand that all tasks of one batch element read, where they are known. */
+static double bytes_of(const struct cg_contract *c, enum cg_role r)
+{
+  double b = 4;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == r || c->ax[i].role == CG_K) b *= c->ax[i].n ? (double)c->ax[i].n : 16;
+  return b;
+}
+
+static void mn_loops(struct plan *p)
+{
+  struct cg_contract *c = p->c;
+  bool w_first = bytes_of(c, CG_N) > bytes_of(c, CG_M);   /* the larger operand is read once, by neighbouring tasks */
+  for (unsigned pass = 0; pass < 3; pass++) {
+    if ((pass == 0) == w_first && pass < 2)
+      for (unsigned i = 0; i < c->n_ax; i++)
+        if (c->ax[i].role == CG_N) add_part(p, KIR_GRID, i, i == c->vec ? p->cols : 1);
+    if (pass == 0)
+      for (unsigned i = 0; i < c->n_ax; i++)
+        if (c->ax[i].role == CG_BATCH) add_part(p, KIR_GRID, i, 1);
+    if (pass == 0)
+      for (unsigned i = 0; i < c->n_ax; i++)
+        if (c->ax[i].role == CG_M && p->chunk[i]) add_part(p, KIR_GRID, i, p->chunk[i]);
+  }
+  for (unsigned i = 0; i < c->n_ax; i++) {
+    if (c->ax[i].role != CG_M) continue;
+    if (c->ax[i].n == 1 || (p->chunk[i] && p->chunk[i] == p->step[i])) continue;
+    add_part(p, KIR_FOR, i, p->step[i]);
+    add_tail(p, i);
+  }
+}
+
+/* Is x's storage linear in axis i within aligned blocks of q? */
+static bool linear_in_blocks(const struct cg_contract *c, unsigned i, int64_t q)
+{
+  const struct ir_ix *co, *rest, *in = ir_ix_fresh(c->ixs, "place", IR_SYM_ID, 0, q - 1, 1), *out = ir_ix_fresh(c->ixs, "group", IR_SYM_LOOP, 0, c->ax[i].n / q - 1, 1);
+  const struct ir_ix *off = ir_ix_subst1(cg_offset(c->xr->arr, c->xr->at, c->ixs), c->ax[i].var, ir_ix_add(ir_ix_muli(out, q), in));
+  return ir_ix_linear(off, in, &co, &rest) && ir_ix_linear(off, out, &co, &rest);
+}
+static void k_loops(struct plan *p)
+{
+  struct cg_contract *c = p->c;
+  unsigned first = CG_MAX_AXES, last = CG_MAX_AXES, n_k = 0;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == CG_K && c->ax[i].n != 1) {
+      if (first == CG_MAX_AXES) first = i;
+      last = i;
+      n_k++;
+    }
+  if (!n_k) return;
+  const struct cg_axis *x = &c->ax[first];
+  const struct ir_ix *co, *rest;
+  bool plain = ir_ix_linear(cg_offset(c->xr->arr, c->xr->at, c->ixs), x->var, &co, &rest);
+  int64_t block = 0;
+  for (int64_t q = 16; q >= 4 && !block; q /= 2)
+    if (x->n >= q && x->n % q == 0 && (n_k > 1 || !plain) && linear_in_blocks(c, first, q)) block = q;
+  if (block) add_part(p, KIR_FOR, first, block);
+  else add_part(p, KIR_FOR, first, 1);
+  for (unsigned i = first + 1; i < c->n_ax; i++)
+    if (c->ax[i].role == CG_K && c->ax[i].n != 1) add_part(p, KIR_FOR, i, 1);
+  if (block) add_part(p, KIR_FOR, first, 1);
+  struct kir_loop *l = &p->s->loops.v[p->s->loops.n - 1];
+  int64_t trips = block ? block : c->ax[last].n;
+  l->unroll = block >= 8 ? 8 : trips && trips <= 12 ? (unsigned)trips : UNROLL;
+  if (l->unroll == 1) l->unroll = 0;
+}
+
+static const char *inst_name(unsigned lanes) { return lanes == 16 ? "fma.v16" : lanes == 8 ? "fma.v8" : lanes == 4 ? "fma.v4" : "fma"; }
+
+struct kir_sched *cg_contract_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
+{
+  struct cg_contract c;
+  const char *why;
+  if (t->lanes > 1 || !cg_contract_read(&c, a, n, &why) || c.elem != IR_f32) return NULL;
+  struct plan p = { .c = &c, .t = t, .s = IR_NEW(a, struct kir_sched) };
+  p.s->kind = "contract";
+  p.whole = cg_contract_whole(&c);
+  choose_tile(&p);
+  p.s->inst = inst_name(p.lanes);
+  choose_rows(&p);
+  choose_chunks(&p);
+  mn_loops(&p);
+  k_loops(&p);
+  struct kir_stage st = { .operand = c.wr->arr->name, .how = KIR_DIRECT };
+  if (cg_contract_packable(&c)) {
+    st.how = KIR_PACKED;
+    st.prefetch = PREFETCH;
+  }
+  ir_push(a, &p.s->stages, st);
+  return p.s;
+}

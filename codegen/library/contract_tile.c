@@ -1,0 +1,427 @@
+/* The tile of the skeleton `contract`: fill, the k loops, one multiplication, the epilogue.
+ *
+ * Rows and columns of the accumulator lie in registers as the instruction says, repeated until the part of one warp, lane or core is covered; warps (or lanes)
+ * divide the tile outside of that. A `pipe` among the k loops copies the operands' parts of each stage into shared memory, rows times k. */
+#include <string.h>
+#include "codegen/library/contract.h"
+
+enum { MAX_REGS = 256 };
+
+struct tile {
+  struct cg_lower_state *l;
+  struct cg_axes *st;
+  const struct ir_ix *from[CG_MAX_AXES], *to[CG_MAX_AXES];   /* axes -> base + tile coordinate */
+  const struct ir_ix *coord[CG_MAX_AXES];         /* tile coordinates; NULL for step 1 */
+  struct kir_reg *acc, *temp[CG_MAX_ITEMS];       /* of acc, and of epilogue temporaries by item */
+  struct kir_arr *staged[2];                      /* x and w in shared memory; NULL: read in place */
+};
+
+/* ---- layouts ---- */
+static int64_t extent(const struct tile *t, enum cg_role role, bool of_unit)
+{
+  int64_t n = 1;
+  for (unsigned i = 0; i < t->l->c->n_ax; i++) {
+    int64_t s = t->st->ax[i].step, u = t->l->unit_step[i];
+    if (t->l->c->ax[i].role == role && s > 1) n *= of_unit && u ? u : s;
+  }
+  return n;
+}
+/* Names the axes of dim d of r: those of the role that keep a step. */
+static void name_axes(const struct tile *t, struct kir_reg *r, unsigned d, enum cg_role role)
+{
+  for (unsigned i = 0; i < t->l->c->n_ax; i++) {
+    if (t->l->c->ax[i].role != role || t->st->ax[i].step <= 1) continue;
+    IR_ASSERT(r->n_axes[d] < 4);
+    r->axes[d][r->n_axes[d]].axis = ir_ix_as_sym(t->coord[i])->name;
+    r->axes[d][r->n_axes[d]++].ext = t->st->ax[i].step;
+  }
+}
+static void factor(struct kir_layout *l, unsigned dim, int64_t ext, char axis, int64_t stride)
+{
+  if (ext > 1) l->f[l->n++] = (struct kir_factor){ (uint8_t)dim, axis, (int32_t)ext, (int32_t)stride };
+}
+static void inst_factors(struct kir_layout *l, unsigned dim, const struct kir_layout *in, char name)
+{
+  for (unsigned i = 0; i < in->n; i++)
+    if (in->dim[in->f[i].dim][0] == name) factor(l, dim, in->f[i].ext, in->f[i].axis, in->f[i].stride);
+}
+static void two_dims(struct kir_layout *l, const char *names) { IR_ASSERT(kir_layout_parse(names, 8, l)); }
+
+/* Of each dim, outermost first: units, repetitions of the instruction, the instruction's own factors. */
+static bool acc_layout(const struct tile *t, struct kir_layout *lay)
+{
+  const struct kir_inst *in = t->l->in;
+  int64_t I = extent(t, CG_M, false), J = extent(t, CG_N, false), wi = extent(t, CG_M, true), wj = extent(t, CG_N, true), nr = kir_layout_count(&in->C, 'r');
+  if (I % wi || J % wj || wi % in->m || wj % in->n) return cg_refuse(t->l, "the tile is no multiple of the instruction");
+  int64_t ri = wi / in->m, rj = wj / in->n;
+  if (ri * rj * nr > MAX_REGS) return cg_refuse(t->l, "the tile does not fit the registers");
+  two_dims(lay, "i=1, j=1");
+  factor(lay, 0, I / wi, t->l->unit, J / wj);
+  factor(lay, 0, ri, 'r', nr * rj);
+  inst_factors(lay, 0, &in->C, 'i');
+  factor(lay, 1, J / wj, t->l->unit, 1);
+  factor(lay, 1, rj, 'r', nr);
+  inst_factors(lay, 1, &in->C, 'j');
+  return true;
+}
+/* rows x cols, cols contiguous: pieces of `vec` elements dealt to lanes along a row, then to rows, then to warps. */
+static bool copy_layout(const struct tile *t, int64_t rows, int64_t cols, int64_t vec, const char *names, struct kir_layout *lay)
+{
+  int64_t L = t->l->k->lanes, W = t->l->k->warps;
+  if (cols % vec) return cg_refuse(t->l, "a staged row is no multiple of its pieces");
+  int64_t lj = cols / vec < L ? cols / vec : L, li = L / lj < rows ? L / lj : rows, w = rows / li < W ? rows / li : W;
+  if (L % lj || cols % (vec * lj) || rows % (li * w)) return cg_refuse(t->l, "a staged tile does not divide among the lanes");
+  int64_t rj = cols / vec / lj, ri = rows / li / w;
+  two_dims(lay, names);
+  factor(lay, 0, w, 'w', 1);
+  factor(lay, 0, ri, 'r', rj);
+  factor(lay, 0, li, 'l', lj);
+  factor(lay, 1, rj, 'r', 1);
+  factor(lay, 1, lj, 'l', 1);
+  factor(lay, 1, vec, 'v', 1);
+  return true;
+}
+
+static void coordinates(struct tile *t)
+{
+  struct cg_contract *c = t->l->c;
+  for (unsigned i = 0; i < c->n_ax; i++) {
+    const struct cg_left *x = &t->st->ax[i];
+    t->from[i] = c->ax[i].var;
+    t->to[i] = x->base;
+    if (c->ax[i].role == CG_K || x->step <= 1) continue;
+    t->coord[i] = cg_coord(t->l->k, ir_arena_printf(c->a, "%s_", c->ax[i].name), x->step);
+    t->to[i] = ir_ix_add(x->base, t->coord[i]);
+  }
+}
+static struct kir_reg *new_tile(struct tile *t, const char *name, enum ir_elem elem, const struct kir_layout *lay)
+{
+  struct kir_reg *r = kir_reg_tile(t->l->k, name, elem, 2, (int64_t[]){ extent(t, CG_M, false), extent(t, CG_N, false) }, lay);
+  name_axes(t, r, 0, CG_M);
+  name_axes(t, r, 1, CG_N);
+  kir_emit(&t->l->e, KIR_tile, elem, 1, NULL, 0, NULL, 0)->reg = r;
+  return r;
+}
+/* The coordinate along a whole dim: its axes' coordinates as digits. */
+static const struct ir_ix *dim_coord(const struct tile *t, enum cg_role role)
+{
+  const struct ir_ix *at = cg_num(t->l, 0);
+  for (unsigned i = 0; i < t->l->c->n_ax; i++)
+    if (t->l->c->ax[i].role == role && t->st->ax[i].step > 1) at = ir_ix_add(ir_ix_muli(at, t->st->ax[i].step), t->coord[i]);
+  return at;
+}
+static struct kir_expr *tile_expr(struct tile *t, struct kir_reg *r)
+{
+  return kir_tile(t->l->k->arena, r, (const struct ir_ix *[]){ dim_coord(t, CG_M), dim_coord(t, CG_N) }, 2);
+}
+
+/* ---- epilogue ---- */
+/* Values of this nest are in tiles. */
+static struct kir_expr *read_tile(void *arg, struct kir_expr *e)
+{
+  struct tile *t = arg;
+  struct cg_contract *c = t->l->c;
+  if (e->arr == c->acc) return tile_expr(t, t->acc);
+  for (unsigned i = 0; i < c->n_items; i++)
+    if (c->item[i].dst == e->arr && t->temp[i]) return tile_expr(t, t->temp[i]);
+  return e;
+}
+static bool expr_reads(const struct kir_expr *e, const struct kir_arr *arr)
+{
+  if (e->kind == KIR_E_READ && e->arr == arr) return true;
+  for (unsigned i = 0; i < e->n; i++)
+    if (expr_reads(e->a[i], arr)) return true;
+  return false;
+}
+static bool is_read(const struct cg_contract *c, unsigned from, const struct kir_arr *arr)
+{
+  for (unsigned i = from; i < c->n_items; i++)
+    if (expr_reads(c->item[i].e, arr)) return true;
+  return false;
+}
+/* Through shared memory to a layout in which each lane owns whole pieces of rows. */
+static bool relayout(struct tile *t)
+{
+  struct cg_lower_state *l = t->l;
+  struct kir_layout lay;
+  int64_t dim[2] = { extent(t, CG_M, false), extent(t, CG_N, false) };
+  TRY(copy_layout(t, dim[0], dim[1], 16 / ir_elem_bytes(l->c->item[l->c->n_items - 1].dst->elem), "i=1, j=1", &lay));
+  uint64_t before = l->k->scratch_bytes;
+  struct kir_arr *b = kir_buf(l->k, "e", t->acc->elem, 2, dim);
+  uint64_t bytes = l->k->scratch_bytes - b->byte_offset;
+  b->byte_offset = 0;                             /* the stages are done with; the op's first barrier says so */
+  l->k->scratch_bytes = bytes > before ? bytes : before;
+  if (l->in->fetch) b->swz = 2 << 16 | 3 << 8 | 4;
+  struct kir_reg *e = new_tile(t, "e", t->acc->elem, &lay);
+  struct kir_op *o = kir_emit(&l->e, KIR_relayout, e->elem, 1, NULL, 0, NULL, 0);
+  o->reg = e;
+  o->reg2 = t->acc;
+  o->arr = b;
+  t->acc = e;
+  return true;
+}
+static bool emit_epilogue(struct tile *t)
+{
+  struct cg_lower_state *l = t->l;
+  struct cg_contract *c = l->c;
+  struct cg_move m = { t->from, t->to, c->n_ax, read_tile, t };
+  if (l->s->epi_shared) TRY(relayout(t));
+  for (unsigned i = 0; i < c->n_items; i++) {
+    const struct cg_item *it = &c->item[i];
+    struct kir_expr *e = cg_expr_move(c->a, it->e, &m);
+    const struct ir_ix *at[IR_MAX_RANK];
+    if (!it->dst->arg || (it->dst != c->acc && is_read(c, i + 1, it->dst))) {
+      struct kir_reg *r = new_tile(t, "t", it->dst->elem, &t->acc->lay);
+      struct kir_op *o = kir_emit(&l->e, KIR_map, it->dst->elem, 1, NULL, 0, NULL, 0);
+      o->reg = r;
+      o->e = e;
+      t->temp[i] = r;
+      e = tile_expr(t, r);
+    }
+    if (!it->dst->arg) continue;
+    for (unsigned d = 0; d < it->dst->rank; d++) at[d] = ir_ix_subst(it->at[d], t->from, t->to, c->n_ax);
+    cg_map_arr(&l->e, it->dst, at, e, &t->acc->lay);
+  }
+  return true;
+}
+
+/* ---- the multiplication ---- */
+static struct kir_expr *uncast(struct kir_expr *e)
+{
+  while (e->kind == KIR_E_CAST) e = e->a[0];
+  return e;
+}
+/* The summed axis that is left with a step, and its coordinate. */
+static int k_axis(const struct tile *t)
+{
+  for (unsigned i = 0; i < t->l->c->n_ax; i++)
+    if (t->l->c->ax[i].role == CG_K && t->st->ax[i].step > 1) return (int)i;
+  return -1;
+}
+static bool enter_k(struct tile *t)
+{
+  int k = k_axis(t);
+  for (unsigned i = 0; i < t->l->c->n_ax; i++) {
+    if (t->l->c->ax[i].role != CG_K) continue;
+    if (t->st->ax[i].step != 1 && (int)i != k) return cg_refuse(t->l, "more than one summed axis is left in the tile, or one of unknown extent");
+    t->to[i] = t->st->ax[i].base;
+    if ((int)i != k) continue;
+    t->coord[i] = cg_coord(t->l->k, ir_arena_printf(t->l->c->a, "%s_", t->l->c->ax[i].name), t->st->ax[i].step);
+    t->to[i] = ir_ix_add(t->to[i], t->coord[i]);
+  }
+  return true;
+}
+/* An operand at the tile's coordinates. Where k may overrun its axis, zeros come instead. */
+static struct kir_expr *operand(const struct tile *t, struct kir_expr *e)
+{
+  struct cg_contract *c = t->l->c;
+  int k = k_axis(t);
+  struct kir_expr *r = cg_expr_move(c->a, e, &(struct cg_move){ t->from, t->to, c->n_ax, NULL, NULL });
+  if (k >= 0 && !t->st->ax[k].exact && !uncast(r)->els) uncast(r)->els = cg_expr_f(c->a, uncast(r)->elem, 0);
+  return r;
+}
+static void prefetch_w(struct tile *t, const struct kir_expr *w, unsigned bytes)
+{
+  struct cg_lower_state *l = t->l;
+  struct cg_contract *c = l->c;
+  const struct ir_ix *at[IR_MAX_RANK], *co = t->coord[c->vec];
+  int64_t line = 64 / ir_elem_bytes(w->elem);
+  for (unsigned d = 0; d < w->n_at; d++) at[d] = co ? ir_ix_subst1(w->at[d], co, cg_num(l, 0)) : w->at[d];
+  for (int64_t j = 0; j < t->st->ax[c->vec].step; j += line) {
+    const struct ir_ix *off = ir_ix_addi(cg_offset(w->arr, at, c->ixs), bytes / ir_elem_bytes(w->elem) + j);
+    kir_emit(&l->e, KIR_prefetch, w->elem, 1, NULL, 0, &off, 1)->arr = w->arr;
+  }
+}
+/* Operand o (0: x, 1: w) in shared memory: [stage, row, k], its casts kept. */
+static struct kir_expr *staged(struct tile *t, unsigned o, struct kir_expr *e)
+{
+  if (e->kind == KIR_E_CAST) {
+    struct kir_expr *r = ir_arena_copy(t->l->c->a, e, sizeof *e);
+    r->a[0] = staged(t, o, e->a[0]);
+    return r;
+  }
+  struct kir_expr *r = IR_NEW(t->l->c->a, struct kir_expr);
+  *r = (struct kir_expr){ .kind = KIR_E_READ, .elem = e->elem, .arr = t->staged[o], .n_at = 3 };
+  r->at = ir_arena_copy(t->l->c->a, (const struct ir_ix *[]){ ir_ix_find(t->l->k->ixs, "stage"), dim_coord(t, o ? CG_N : CG_M), t->coord[k_axis(t)] }, 3 * sizeof *r->at);
+  return r;
+}
+static bool emit_mma(struct tile *t)
+{
+  struct cg_lower_state *l = t->l;
+  struct cg_contract *c = l->c;
+  bool fresh = !t->staged[0] && !t->staged[1];    /* a pipe has entered k already */
+  if (fresh) TRY(enter_k(t));
+  int k = k_axis(t);
+  int64_t steps = k < 0 ? 1 : t->st->ax[k].step;
+  if (steps % l->in->k) return cg_refuse(l, "the step of the summed axis is no multiple of the instruction's");
+  struct kir_expr *p = IR_NEW(c->a, struct kir_expr), *f[2];
+  for (unsigned o = 0; o < 2; o++) {
+    struct kir_expr *e = o ? c->w : c->x;
+    if (l->in->text) e = uncast(e);               /* the instruction converts */
+    if (l->in->text && e->elem != l->in->ab) return cg_refuse(l, "the instruction multiplies another type");
+    f[o] = t->staged[o] ? staged(t, o, e) : operand(t, e);
+  }
+  *p = (struct kir_expr){ .kind = KIR_E_FN, .elem = c->elem, .sub = IR_MAP_mul, .n = 2, .a = { f[0], f[1] } };
+  const struct kir_stage *st = cg_find_stage(l->s, c->wr->arr);
+  if (st && st->prefetch && st->how == KIR_PACKED) prefetch_w(t, uncast(f[1]), st->prefetch);
+  struct kir_op *o = kir_emit(&l->e, KIR_mma, c->elem, 1, NULL, 0, (const struct ir_ix *[]){ cg_num(l, steps) }, 1);
+  o->reg = t->acc;
+  o->e = p;
+  o->inst = l->in;
+  if (k >= 0) o->var = t->coord[k];
+  return true;
+}
+
+/* ---- k loops ---- */
+/* Copies operand o's part of one stage. */
+static bool stage_operand(struct tile *t, unsigned o, unsigned depth)
+{
+  struct cg_lower_state *l = t->l;
+  struct cg_contract *c = l->c;
+  struct kir_expr *r = operand(t, uncast(o ? c->w : c->x));
+  const struct kir_stage *sg = cg_find_stage(l->s, r->arr);
+  int k = k_axis(t);
+  if (!sg || sg->how != KIR_STAGED) return true;
+  if (k < 0) return cg_refuse(l, "a pipe stages an axis of the sum");
+  int64_t rows = extent(t, o ? CG_N : CG_M, false), dim[3] = { depth, rows, t->st->ax[k].step };
+  struct kir_layout lay;
+  TRY(copy_layout(t, rows, dim[2], 16 / ir_elem_bytes(r->elem), o ? "j=1, k=1" : "i=1, k=1", &lay));
+  struct kir_arr *b = kir_buf(l->k, ir_arena_printf(c->a, "s%s", r->arr->name), r->elem, 3, dim);
+  b->swz = sg->swz;
+  const struct ir_ix *at[3] = { ir_ix_find(l->k->ixs, "stage"), dim_coord(t, o ? CG_N : CG_M), t->coord[k] };
+  struct kir_op *op = kir_emit(&l->e, KIR_copy, r->elem, 1, NULL, 0, at, 3);
+  op->arr = b;
+  op->e = r;
+  op->lay = ir_arena_copy(c->a, &lay, sizeof lay);
+  op->i = sg->via && !strcmp(sg->via, "cp.async");
+  t->staged[o] = b;
+  return true;
+}
+/* `pipe` over one or several summed axes: one trip count, its digits outermost first. */
+static bool pipe(struct tile *t, unsigned i)
+{
+  struct cg_lower_state *l = t->l;
+  const struct kir_loop *lp = &l->s->loops.v[i];
+  const struct ir_ix *trips[4], *total = cg_num(l, 1);
+  struct cg_axes save = *t->st;
+  int a[4];
+  if (i + 1 != l->n_loops || !lp->depth) return cg_refuse(l, "a pipe is the last of the summed loops, and has a depth");
+  for (unsigned j = 0; j < lp->n; j++) {
+    a[j] = cg_find_axis(l->c, lp->part[j].axis);
+    if (a[j] < 0 || l->c->ax[a[j]].role != CG_K) return cg_refuse(l, "a pipe is over summed axes");
+    trips[j] = cg_trips(l, &t->st->ax[a[j]], lp->part[j].step);
+    total = ir_ix_mul(total, trips[j]);
+  }
+  int64_t lo, hi;
+  ir_ix_range(total, &lo, &hi);
+  ir_ix_sym(l->k->ixs, "stage", IR_SYM_LOOP, 0, 15, 1);
+  const struct ir_ix *v = ir_ix_fresh(l->k->ixs, "t", IR_SYM_LOOP, 0, hi == IR_IX_INF ? hi : hi < 1 ? 0 : hi - 1, 1), *rest = v;
+  struct kir_op *o = kir_emit(&l->e, KIR_pipe, l->c->elem, 1, NULL, 0, &total, 1);
+  struct kir_block *outer = l->e.at;
+  uint32_t mark = ir_facts_mark(&l->k->facts);
+  o->var = v;
+  o->depth = lp->depth;
+  ir_facts_push(&l->k->facts, ir_ix_addi(ir_ix_sub(total, v), -1));
+  for (unsigned j = lp->n; j-- > 0;) {
+    cg_enter(&t->st->ax[a[j]], lp->part[j].step, j ? ir_ix_mod(rest, trips[j]) : rest);
+    rest = ir_ix_div(rest, trips[j]);
+  }
+  l->e.at = &o->body[0];
+  bool ok = enter_k(t) && stage_operand(t, 0, lp->depth) && stage_operand(t, 1, lp->depth);
+  if (ok && !t->staged[0] && !t->staged[1]) ok = cg_refuse(l, "a pipe stages at least one operand");
+  l->e.at = &o->body[1];
+  ok = ok && emit_mma(t);
+  l->e.at = outer;
+  ir_facts_reset(&l->k->facts, mark);
+  *t->st = save;
+  t->staged[0] = t->staged[1] = NULL;
+  return ok;
+}
+static bool k_part(struct tile *t, unsigned i)
+{
+  struct cg_lower_state *l = t->l;
+  if (i == l->n_loops) return emit_mma(t);
+  const struct kir_loop *lp = &l->s->loops.v[i];
+  if (lp->kind == KIR_PIPE) return pipe(t, i);
+  int a = lp->n == 1 ? cg_find_axis(l->c, lp->part[0].axis) : -1;
+  if (a < 0 || lp->kind != KIR_FOR || l->c->ax[a].role != CG_K) return cg_refuse(l, "below the tile only `for` loops over one summed axis may stand, and a pipe");
+  struct cg_left save = t->st->ax[a];
+  struct cg_for f;
+  const struct ir_ix *v = cg_for_begin(&l->e, &f, lp->part[0].axis, cg_trips(l, &save, lp->part[0].step), lp->unroll);
+  cg_enter(&t->st->ax[a], lp->part[0].step, v);
+  bool ok = k_part(t, i + 1);
+  cg_for_end(&l->e, &f);
+  t->st->ax[a] = save;
+  return ok;
+}
+
+/* Where x is read with something else outside of its shape, most tiles do not reach the border: *out_in are the conditions (>= 0) under which one does not.
+ * Each guard is taken at its least value over the tile and the summed axes. */
+static unsigned interior(const struct tile *t, const struct ir_ix **out_in)
+{
+  const struct cg_lower_state *l = t->l;
+  const struct kir_expr *x = l->c->xr;
+  const struct ir_ix *to[CG_MAX_AXES];
+  unsigned n = 0;
+  if (!x->els || l->unit) return 0;               /* warps and lanes fill what they stage */
+  for (unsigned i = 0; i < l->c->n_ax; i++) to[i] = l->c->ax[i].role == CG_K ? l->c->ax[i].var : t->to[i];
+  for (unsigned d = 0; d < x->n_at; d++) {
+    const struct ir_ix *at = ir_ix_subst(x->at[d], t->from, to, l->c->n_ax), *hi = x->arr->shape[d] ? x->arr->shape[d] : x->arr->hi[d];
+    const struct ir_ix *g[2] = { at, ir_ix_addi(ir_ix_sub(hi, at), -1) };
+    for (unsigned i = 0; i < 2; i++) {
+      if (ir_known_ge0(&l->k->facts, g[i])) continue;
+      for (unsigned a = 0; a < l->c->n_ax; a++) {
+        bool k = l->c->ax[a].role == CG_K;
+        const struct ir_ix *v = k ? l->c->ax[a].var : t->coord[a], *co, *rest;
+        int64_t c, most = (k ? l->c->ax[a].n : t->st->ax[a].step) - 1;
+        if (!v || !ir_ix_uses(g[i], v)) continue;
+        if (!ir_ix_linear(g[i], v, &co, &rest) || !ir_ix_const(co, &c) || most < 0) return 0;
+        g[i] = c > 0 ? rest : ir_ix_addi(rest, c * most);
+      }
+      if (!ir_known_ge0(&l->k->facts, g[i])) out_in[n++] = g[i];
+    }
+  }
+  return n;
+}
+
+static bool tile_body(struct tile *t)
+{
+  struct cg_lower_state *l = t->l;
+  struct kir_layout lay;
+  TRY(acc_layout(t, &lay));
+  unsigned warps = (unsigned)kir_layout_count(&lay, 'w'), lanes = (unsigned)kir_layout_count(&lay, 'l');
+  if (warps > l->k->warps || lanes > l->k->lanes) kir_block(l->k, warps, lanes);
+  t->acc = new_tile(t, "c", l->c->elem, &lay);
+  kir_emit(&l->e, KIR_fill, l->c->elem, 1, NULL, 0, NULL, 0)->reg = t->acc;
+  TRY(k_part(t, l->last_mn + 1));
+  return emit_epilogue(t);
+}
+bool cg_contract_tile(struct cg_lower_state *l, struct cg_axes *st)
+{
+  struct tile t = { .l = l, .st = st };
+  struct cg_contract *c = l->c;
+  int64_t cols = 1;
+  for (unsigned i = 0; i < c->n_ax; i++) {
+    int64_t s = st->ax[i].step;
+    if (c->ax[i].role == CG_K) continue;
+    if (!s) return cg_refuse(l, "an axis of unknown extent is left in the tile");
+    if (c->ax[i].role == CG_BATCH && s != 1) return cg_refuse(l, "a batch axis is left in the tile");
+    if (c->ax[i].role == CG_N && s != 1 && i != c->vec) return cg_refuse(l, "only one n axis may stay in the tile");
+    if (i == c->vec) cols = s;
+  }
+  if (cg_contract_whole(c) && c->ax[c->vec].n % cols) return cg_refuse(l, "columns straddle groups");
+  coordinates(&t);
+  const struct ir_ix *in[2 * IR_MAX_RANK];
+  unsigned n_in = interior(&t, in);
+  if (!n_in) return tile_body(&t);
+  struct kir_block *outer = l->e.at;
+  struct kir_op *o = kir_emit(&l->e, KIR_if, c->elem, 1, NULL, 0, in, n_in);
+  bool ok = true;
+  for (unsigned i = 0; i < 2 && ok; i++) {        /* the same twice: facts make the difference */
+    struct tile b = t;
+    l->e.at = &o->body[i];
+    ok = tile_body(&b);
+  }
+  l->e.at = outer;
+  return ok;
+}
