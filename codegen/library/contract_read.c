@@ -415,6 +415,11 @@ bool cg_contract_read(struct cg_contract *c, struct ir_arena *a, const struct ki
     *why = "neither operand has an axis of its own";
     return false;
   }
+  bool constant = c->xr->arr->space == KIR_CONST || c->wr->arr->space == KIR_CONST;
+  if (!own_axis(c, CG_M, n_y) && own_axis(c, CG_BATCH, n_y) && constant) {
+    *why = "one weight for each channel: nothing is used twice";
+    return false;
+  }
   choose_vec(c, n_y);
   for (unsigned before = c->n_ax; merge_one(c, n_y, !cg_contract_packable(c)); before = c->n_ax) {
     n_y -= before - c->n_ax;

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "codegen/codegen.h"
-#include "nests.h"
+#include "tests/unit/codegen/nests.h"
+#include "tests/unit/codegen/run_native.h"
 
 static const struct cg_target targets[] = {
   { .name = "test:v16", .vec_lanes = 16, .n_vregs = 32, .fma = true, .l1_bytes = 32 << 10, .l2_bytes = 1 << 20, .cores = 2, .warps = 1, .lanes = 1 },
@@ -23,25 +24,28 @@ static unsigned rnd(unsigned n)
 static int pick(const int *v, unsigned n) { return v[rnd(n)]; }
 #define PICK(...) pick((const int[]){ __VA_ARGS__ }, sizeof((const int[]){ __VA_ARGS__ }) / sizeof(int))
 
-struct bound { struct kir_bind b; };
+struct binds { const struct kir_bind *b; unsigned n; };
 static int64_t sym_value(void *arg, const struct ir_sym *s, bool *known)
 {
-  const struct kir_bind *b = arg;
-  *known = b->name && !strcmp(s->name, b->name);
-  return b->value;
+  const struct binds *b = arg;
+  for (unsigned i = 0; i < b->n; i++)
+    if ((*known = !strcmp(s->name, b->b[i].name))) return b->b[i].value;
+  *known = false;
+  return 0;
 }
-static int64_t value(const struct ir_ix *e, const struct kir_bind *b)
+static int64_t value(const struct ir_ix *e, const struct kir_bind *b, unsigned n_b)
 {
-  struct ir_ix_env env = { sym_value, NULL, (void *)b };
+  struct binds all = { b, n_b };
+  struct ir_ix_env env = { sym_value, NULL, &all };
   int64_t v;
   ck_assert(ir_ix_eval(e, &env, &v));
   return v;
 }
 /* Small integers: every sum is exact, whatever its order. */
-static struct ir_tensor *dense(struct ir_arena *a, const struct kir_arr *arr, const struct kir_bind *b)
+static struct ir_tensor *dense(struct ir_arena *a, const struct kir_arr *arr, const struct kir_bind *b, unsigned n_b)
 {
   int64_t dim[IR_MAX_RANK];
-  for (unsigned d = 0; d < arr->rank; d++) dim[d] = value(arr->shape[d] ? arr->shape[d] : arr->hi[d], b);
+  for (unsigned d = 0; d < arr->rank; d++) dim[d] = value(arr->shape[d] ? arr->shape[d] : arr->hi[d], b, n_b);
   struct ir_tensor *t = ir_tensor_create(a, arr->elem, arr->rank, dim);
   for (int64_t i = 0; i < t->n && !arr->out; i++) t->f[i] = (int)rnd(9) - 4;
   return t;
@@ -56,16 +60,50 @@ static void dump(const struct kir_nest *n, const struct kir_sched *s, const stru
   ir_buf_deinit(&b);
 }
 
+/* The text reads back, to the same text. */
+static void check_text(struct ir_arena *a, const struct kir_kern *k)
+{
+  struct ir_diags d = { 0 };
+  struct ir_buf b1 = { 0 }, b2 = { 0 };
+  kir_kern_print(&b1, k);
+  struct kir_kern *p = kir_kern_parse(a, &d, b1.s, b1.n);
+  ck_assert_msg(p != NULL, "%s\n%s", d.first.s, b1.s);
+  kir_kern_print(&b2, p);
+  if (strcmp(b1.s, b2.s)) ck_abort_msg("%s\n---\n%s", b1.s, b2.s);
+  ir_buf_deinit(&b1);
+  ir_buf_deinit(&b2);
+  ir_buf_deinit(&d.first);
+}
+/* Each result is what is wanted; where its storage has a halo, that is zero. */
+static void compare(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct kir_kern *k, const struct cg_target *t, const struct kir_bind *b,
+                    unsigned n_b, struct ir_tensor *const *want, struct ir_tensor *const *raw)
+{
+  for (unsigned i = 0; i < k->args.n; i++) {
+    const struct kir_arr *y = k->args.v[i];
+    if (!y->out) continue;
+    struct ir_tensor *got = dense(a, y, b, n_b);
+    ck_assert(kir_arg_unpack(y, b, n_b, raw[i], got));
+    for (int64_t j = 0; j < got->n; j++)
+      if (got->f[j] != want[i]->f[j]) {
+        dump(n, s, k);
+        ck_abort_msg("%s: element %lld is %g, must be %g", t->name, (long long)j, got->f[j], want[i]->f[j]);
+      }
+    if (!y->zero_pad || y->slack) continue;
+    struct ir_tensor *all = ir_tensor_create(a, y->elem, 1, (int64_t[]){ raw[i]->n });
+    ck_assert(kir_arg_pack(y, b, n_b, want[i], all));
+    int64_t bad = 0;
+    for (int64_t j = 0; j < all->n; j++) bad += all->f[j] == 0 && raw[i]->f[j] != 0 && !isnan(raw[i]->f[j]);
+    ck_assert_msg(!bad, "%lld elements of the halo are not zero", (long long)bad);
+  }
+}
 /* Lowers, expands and runs n; its results must be the nest's evaluation, and what lies around them zero. */
-static void check_nest(struct ir_arena *a, struct kir_nest *n, const struct cg_target *t, struct kir_bind b)
+static void check_nest(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t, const struct kir_bind *b, unsigned n_b)
 {
   struct ir_tensor *arg[8], *want[8], *raw[8];
   const char *why = "";
-  unsigned n_args = n->args.n, n_b = b.name != NULL;
-  for (unsigned i = 0; i < n_args; i++) want[i] = arg[i] = dense(a, n->args.v[i], &b);
-  ck_assert_msg(kir_nest_eval(n, &b, n_b, want, &why), "%s", why);
-  struct kir_sched *s = cg_schedule(a, n, t, 2);
-  ck_assert_str_eq(s->kind, "contract");
+  unsigned n_args = n->args.n;
+  for (unsigned i = 0; i < n_args; i++) want[i] = arg[i] = dense(a, n->args.v[i], b, n_b);
+  ck_assert_msg(kir_nest_eval(n, b, n_b, want, &why), "%s", why);
   struct kir_kern *k = cg_lower(a, n, s, t, &why);
   if (!k) dump(n, s, NULL);
   ck_assert_msg(k != NULL, "%s", why);
@@ -74,45 +112,44 @@ static void check_nest(struct ir_arena *a, struct kir_nest *n, const struct cg_t
     dump(n, s, k);
     ck_abort_msg("tiled: %s", why);
   }
+  check_text(a, k);
   cg_expand(k, t);
   if (getenv("SHOW")) dump(n, s, k);
   if (!kir_verify(k, &why)) {
     dump(n, s, k);
     ck_abort_msg("flat: %s", why);
   }
+  check_text(a, k);
   for (unsigned i = 0; i < n_args; i++) {
     int64_t elems;
-    ck_assert(kir_arg_size(k->args.v[i], &b, n_b, &elems));
+    ck_assert(kir_arg_size(k->args.v[i], b, n_b, &elems));
     raw[i] = ir_tensor_create(a, k->args.v[i]->elem, 1, &elems);
-    if (!k->args.v[i]->out) ck_assert(kir_arg_pack(k->args.v[i], &b, n_b, arg[i], raw[i]));
+    if (!k->args.v[i]->out) ck_assert(kir_arg_pack(k->args.v[i], b, n_b, arg[i], raw[i]));
   }
-  if (!kir_run(k, &b, n_b, raw, rnd(1000), &why)) {
+  if (!kir_run(k, b, n_b, raw, rnd(1000), &why)) {
     dump(n, s, k);
     ck_abort_msg("%s: %s", t->name, why);
   }
-  for (unsigned i = 0; i < n_args; i++) {
-    const struct kir_arr *y = k->args.v[i];
-    if (!y->out) continue;
-    struct ir_tensor *got = dense(a, y, &b);
-    ck_assert(kir_arg_unpack(y, &b, n_b, raw[i], got));
-    for (int64_t j = 0; j < got->n; j++)
-      if (got->f[j] != want[i]->f[j]) {
-        dump(n, s, k);
-        ck_abort_msg("%s: element %lld is %g, must be %g", t->name, (long long)j, got->f[j], want[i]->f[j]);
-      }
-    if (!y->zero_pad || y->slack) continue;
-    struct ir_tensor *all = ir_tensor_create(a, y->elem, 1, (int64_t[]){ raw[i]->n });
-    ck_assert(kir_arg_pack(y, &b, n_b, want[i], all));
-    int64_t bad = 0;
-    for (int64_t j = 0; j < all->n; j++) bad += all->f[j] == 0 && raw[i]->f[j] != 0 && !isnan(raw[i]->f[j]);
-    ck_assert_msg(!bad, "%lld elements of the halo are not zero", (long long)bad);
+  compare(a, n, s, k, t, b, n_b, want, raw);
+  if (!t->level || !native_runs(t)) return;
+  if (!run_native(k, t, b, n_b, raw, &why)) {
+    dump(n, s, k);
+    ck_abort_msg("%s, native: %s", t->name, why);
   }
+  compare(a, n, s, k, t, b, n_b, want, raw);
+}
+
+static void check_scheduled(struct ir_arena *a, struct kir_nest *n, const struct cg_target *t, const struct kir_bind *b, unsigned n_b)
+{
+  struct kir_sched *s = cg_schedule(a, n, t, 2);
+  ck_assert_str_eq(s->kind, "contract");
+  check_nest(a, n, s, t, b, n_b);
 }
 static void check_conv(struct conv_case c)
 {
   for (unsigned t = 0; t < N_TARGETS; t++) {
     struct ir_arena *a = ir_arena_create();
-    check_nest(a, conv_nest(a, &c), &targets[t], (struct kir_bind){ c.batch ? "N" : NULL, c.n });
+    check_scheduled(a, conv_nest(a, &c), &targets[t], &(struct kir_bind){ "N", c.n }, c.batch);
     ir_arena_destroy(a);
   }
 }
@@ -120,7 +157,7 @@ static void check_gemm(struct gemm_case c)
 {
   for (unsigned t = 0; t < N_TARGETS; t++) {
     struct ir_arena *a = ir_arena_create();
-    check_nest(a, gemm_nest(a, &c), &targets[t], (struct kir_bind){ c.sym ? "M" : NULL, c.m });
+    check_scheduled(a, gemm_nest(a, &c), &targets[t], &(struct kir_bind){ "M", c.m }, c.sym);
     ir_arena_destroy(a);
   }
 }
@@ -163,7 +200,7 @@ START_TEST(random_convolutions)
   struct conv_case c = { .n = 1 + (int)rnd(2), .h = 1 + (int)rnd(17), .w = 1 + (int)rnd(30), .kh = PICK(1, 1, 2, 3, 5), .kw = PICK(1, 1, 2, 3), .stride = PICK(1, 1, 2, 3), .dil = PICK(1, 1, 1, 2),
                          .groups = PICK(1, 1, 1, 2, 4), .x = (enum storage)rnd(4), .y = (enum storage)rnd(4), .residual = rnd(2), .relu = rnd(2), .bias = rnd(2), .batch = rnd(2) };
   c.c = c.groups * PICK(1, 3, 4, 8, 16, 17, 32);
-  c.o = c.groups * PICK(1, 2, 5, 8, 16, 31, 33);
+  c.o = c.groups * PICK(c.groups > 1 ? 3 : 1, 2, 5, 8, 16, 31, 33);
   c.pad = (int)rnd((unsigned)(c.kh < c.kw ? c.kh : c.kw));
   if (c.h + 2 * c.pad < c.dil * (c.kh - 1) + 1) c.h = c.dil * (c.kh - 1) + 1;
   if (c.w + 2 * c.pad < c.dil * (c.kw - 1) + 1) c.w = c.dil * (c.kw - 1) + 1;
@@ -178,6 +215,103 @@ START_TEST(random_matmuls)
 }
 END_TEST
 
+/* ---- machine code ---- */
+static const char *const levels[] = { "cpu:x86-64-v2", "cpu:x86-64-v3", "cpu:x86-64-v4" };
+START_TEST(native_convolutions)
+{
+  struct conv_case c = convs[_i];
+  for (unsigned l = 0; l < 3; l++) {
+    struct ir_arena *a = ir_arena_create();
+    check_scheduled(a, conv_nest(a, &c), cg_target_find(levels[l], strlen(levels[l])), &(struct kir_bind){ "N", c.n }, c.batch);
+    ir_arena_destroy(a);
+  }
+}
+END_TEST
+START_TEST(native_matmuls)
+{
+  struct gemm_case c = gemms[_i];
+  for (unsigned l = 0; l < 3; l++) {
+    struct ir_arena *a = ir_arena_create();
+    check_scheduled(a, gemm_nest(a, &c), cg_target_find(levels[l], strlen(levels[l])), &(struct kir_bind){ "M", c.m }, c.sym);
+    ir_arena_destroy(a);
+  }
+}
+END_TEST
+START_TEST(tiles_stay_in_registers)
+{
+  static const struct conv_case c[] = { { 1, 64, 56, 56, 64, 3, 3, 1, 1, 1, 1, HALO, HALO, false, true, true, true }, { 1, 256, 14, 14, 64, 1, 1, 1, 0, 1, 1, BLOCKED, HALO, false, true, true, true } };
+  struct ir_arena *a = ir_arena_create();
+  const struct cg_target *t = cg_target_find(levels[2], strlen(levels[2]));
+  struct kir_nest *n = conv_nest(a, &c[_i]);
+  const char *why = "";
+  struct kir_kern *k = cg_lower(a, n, cg_schedule(a, n, t, 2), t, &why);
+  ck_assert_msg(k != NULL, "%s", why);
+  cg_expand(k, t);
+  ck_assert_int_eq(native_spills(k, t, &why), 0);
+  ir_arena_destroy(a);
+}
+END_TEST
+
+/* ---- GPU forms: docs/kernel-ir.md examples (d) and (e), run by the interpreter with all warps and lanes ---- */
+static const struct cg_target gpu = { .name = "test:gpu", .vec_lanes = 1, .n_vregs = 255, .fma = true, .cores = 8, .warps = 8, .lanes = 32 };
+
+static void check_record(struct ir_arena *a, struct kir_nest *n, const char *record, const struct kir_bind *b, unsigned n_b)
+{
+  struct ir_diags d = { 0 };
+  struct kir_sched *s = kir_sched_parse(a, &d, record, strlen(record));
+  ck_assert_msg(s != NULL, "%s", d.first.s);
+  check_nest(a, n, s, &gpu, b, n_b);
+}
+static const char *const gemm_forms[] = {
+  "sched contract { loops = grid m/128 n/128 raster 8, pipe k/32 depth 4, warp m/64 n/32; tile = mma.m16n8k16.f16.f32; A = shared cp.async swz(2, 3, 3); "
+  "B = shared cp.async swz(2, 3, 3); epi = shared }",
+  "sched contract { loops = grid m/64 n/32, pipe k/32 depth 2, warp m/32 n/16; tile = mma.m16n8k16.f16.f32; A = shared cp.async swz(2, 3, 3); "
+  "B = shared cp.async swz(2, 3, 3) }",
+  "sched contract { loops = grid m/32 n/16, pipe k/16 depth 1, warp m/16 n/16; tile = mma.m16n8k16.f16.f32; A = shared cp.async; B = shared cp.async }",
+  "sched contract { loops = grid m/32 n/32, pipe k/32 depth 3, warp m/32 n/16; tile = mma.m16n8k16.f16.f32; A = shared cp.async swz(2, 3, 3); "
+  "B = shared cp.async swz(2, 3, 3); epi = shared }",
+};
+START_TEST(half_gemm)
+{
+  static const int sizes[][3] = { { 1, 8, 8 }, { 33, 136, 40 }, { 64, 64, 64 }, { 129, 24, 136 } };
+  struct ir_arena *a = ir_arena_create();
+  seed = (uint64_t)_i + 1;
+  for (unsigned f = 0; f < sizeof gemm_forms / sizeof *gemm_forms; f++) {
+    struct kir_bind b[3] = { { "M", sizes[_i][0] }, { "N", sizes[_i][1] }, { "K", sizes[_i][2] } };
+    check_record(a, half_gemm_nest(a, 8, 0, 0), gemm_forms[f], b, 3);
+  }
+  ir_arena_destroy(a);
+}
+END_TEST
+START_TEST(half_gemm_odd)                         /* operands read in place: nothing is aligned */
+{
+  struct ir_arena *a = ir_arena_create();
+  check_record(a, half_gemm_nest(a, 0, 19, 37), "sched contract { loops = grid m/32 n/16, for k/16, warp m/16 n/16; tile = mma.m16n8k16.f16.f32 }", &(struct kir_bind){ "M", 33 }, 1);
+  ir_arena_destroy(a);
+}
+END_TEST
+START_TEST(lanes_gemm)                            /* the OpenCL form: each lane its own tile */
+{
+  struct ir_arena *a = ir_arena_create();
+  check_record(a, rows_gemm_nest(a, 72, 20), "sched contract { loops = grid m/64 n/64, pipe k/16 depth 1, lane m/4 n/4; tile = fma; A = shared sync; B = shared sync }",
+               &(struct kir_bind){ "M", 65 }, 1);
+  ir_arena_destroy(a);
+}
+END_TEST
+static const char *const conv_forms[] = {
+  "sched contract { loops = grid h/8 w/16 o/64, pipe i/1 j/1 c/32 depth 4, warp h/4 w/16 o/32; tile = mma.m16n8k16.f16.f32; X = shared cp.async swz(2, 3, 3); "
+  "W = shared cp.async swz(2, 3, 3); epi = shared }",
+  "sched contract { loops = grid h/8 w/16 o/64, for i/1, for j/1, pipe c/32 depth 4, warp h/4 w/16 o/32; tile = mma.m16n8k16.f16.f32; X = shared cp.async swz(2, 3, 3); "
+  "W = shared cp.async swz(2, 3, 3); epi = shared }",
+};
+START_TEST(half_conv)
+{
+  struct ir_arena *a = ir_arena_create();
+  check_record(a, half_conv_nest(a, 64, 9, 17, 72), conv_forms[_i], NULL, 0);
+  ir_arena_destroy(a);
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("contract");
@@ -187,6 +321,13 @@ int main(void)
   tcase_add_loop_test(t, matmuls, 0, sizeof gemms / sizeof *gemms);
   tcase_add_loop_test(t, random_convolutions, 0, 24);
   tcase_add_loop_test(t, random_matmuls, 0, 24);
+  tcase_add_loop_test(t, native_convolutions, 0, sizeof convs / sizeof *convs);
+  tcase_add_loop_test(t, native_matmuls, 0, sizeof gemms / sizeof *gemms);
+  tcase_add_loop_test(t, tiles_stay_in_registers, 0, 2);
+  tcase_add_loop_test(t, half_gemm, 0, 4);
+  tcase_add_test(t, half_gemm_odd);
+  tcase_add_test(t, lanes_gemm);
+  tcase_add_loop_test(t, half_conv, 0, sizeof conv_forms / sizeof *conv_forms);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_set_tap(r, "-");
