@@ -248,7 +248,8 @@ static void accumulate(struct tile *t, struct red *r)
     bool fused = r->e->sub == KIR_SUM && (elem == IR_f32 || elem == IR_f64) && x->kind == KIR_E_FN && x->sub == IR_MAP_mul && x->elem == elem;
     if (fused) {
       struct kir_op *a = cg_flat_expr(f, x->a[0]), *b = cg_flat_expr(f, x->a[1]);
-      if ((a->op == KIR_const && a->f == 0) || (b->op == KIR_const && b->f == 0)) { /* a tap in the padding */
+      if ((a->op == KIR_const && a->f == 0 && x->a[0]->kind == KIR_E_READ) ||
+          (b->op == KIR_const && b->f == 0 && x->a[1]->kind == KIR_E_READ)) { /* a tap in the padding */
         cg_flat_unbind(f, mark);
         continue;
       }
