@@ -542,6 +542,8 @@ static struct kir_op *read_value(struct cg_flat *f, const struct kir_expr *e)
   case CG_REG: return cg_flat_get(f, s->reg, ir_ix_int(f->k->ixs, 0));
   case CG_BUF: break;
   }
+  struct kir_op *hand = memo_find(f, s->stmt, c, e->n_at);
+  if (hand) return hand;
   for (unsigned i = 0; i < s->n; i++) in[i] = c[s->dim[i]];
   return cg_flat_read(f, s->buf, in, e->els);
 }
@@ -562,6 +564,19 @@ struct kir_op *cg_flat_expr(struct cg_flat *f, const struct kir_expr *e)
   case KIR_E_TILE: break;
   }
   ir_bug("flat", "a tile in a nest");
+}
+
+void cg_flat_at_hand(struct cg_flat *f, const struct kir_stmt *s, const struct ir_ix *const *c, struct kir_op *v) { memo_add(f, s, c, s->dst->rank, v); }
+struct kir_op *cg_flat_limit(struct cg_flat *f, struct kir_op *v, struct kir_op *other)
+{
+  return ew(f, IR_MAP_select, v->elem, (struct kir_op *[]){ index_value(f, KIR_test, ir_ix_ge0(ir_ix_sub(ir_ix_addi(f->upto, -1), f->v))), v, other }, 3);
+}
+struct kir_op *cg_flat_vred(struct cg_flat *f, enum kir_red r, struct kir_op *v)
+{
+  if (v->lanes == 1) return v;
+  struct kir_op *o = op(f, KIR_vred, v->elem, 1, &v, 1, NULL, 0);
+  o->sub = r;
+  return o;
 }
 
 /* ---- uses ---- */

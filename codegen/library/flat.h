@@ -81,6 +81,11 @@ struct kir_op *cg_flat_read(struct cg_flat *f, struct kir_arr *arr, const struct
 /* Stores v at coordinates; lanes that fall outside of arr's domain in its last vector are left out. */
 void cg_flat_store(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *const *c, struct kir_op *v);
 
+/* Says that element c of temporary s is v in what follows of this block. */
+void cg_flat_at_hand(struct cg_flat *f, const struct kir_stmt *s, const struct ir_ix *const *c, struct kir_op *v);
+struct kir_op *cg_flat_limit(struct cg_flat *f, struct kir_op *v, struct kir_op *other); /* v in lanes below f->upto, else `other` */
+struct kir_op *cg_flat_vred(struct cg_flat *f, enum kir_red r, struct kir_op *v);        /* v itself if it is scalar */
+
 /* Reductions: the type they are accumulated in (f32 for narrower floats), the value that changes nothing, the step. */
 enum ir_elem cg_red_elem(enum ir_elem e);
 struct kir_op *cg_flat_neutral(struct cg_flat *f, enum kir_red r, enum ir_elem e);
@@ -98,6 +103,15 @@ const struct ir_ix *cg_flat_offset(struct cg_flat *f, const struct kir_arr *arr,
 /* a where cond >= 0 holds, else zero. Ends with cg_flat_masked; in between, what is read elsewhere does not matter. */
 void cg_flat_mask(struct cg_flat *f, const struct ir_ix *cond);
 struct kir_op *cg_flat_masked(struct cg_flat *f, const struct ir_ix *cond, struct kir_op *a);
+
+/* Temporaries (temps.c). A skeleton first says which are kept (slot.where other than CG_INLINE). */
+bool cg_kept(const struct cg_flat *f, const struct kir_arr *x); /* x is written to memory or a register: an output, or a temporary that is kept */
+/* How many leading axes all statements of kept arrays share: equal extents, no halo, every kept array read where it was written. */
+unsigned cg_shared_axes(struct cg_flat *f);
+/* Registers and buffers for kept temporaries, given the shared axes; false if a buffer would have no bound or be too large. */
+bool cg_place_temps(struct cg_flat *f, unsigned shared);
+/* Stores v as the element at coordinates c of s's destination, wherever that is. */
+void cg_flat_put(struct cg_flat *f, const struct kir_stmt *s, const struct ir_ix *const *c, struct kir_op *v);
 
 /* Looking at nests. */
 /* The dimension of s's destination that runs along its axis; -1 if there is none. */
