@@ -149,7 +149,7 @@ static unsigned key_depth(const struct ix_atom *k)
 static const struct ir_sym *hidden_sym(struct ir_ixs *t, const struct ir_ix *def)
 {
   struct ix_sym *s = IR_NEW(t->arena, struct ix_sym);
-  s->pub = (struct ir_sym){ .name = ir_arena_printf(t->arena, "$%u", t->n_opaque++), .kind = IR_SYM_DIM, .lo = -IR_IX_INF, .hi = IR_IX_INF, .by = 1, .id = t->n_syms++, .def = def };
+  s->pub = (struct ir_sym){ .name = ir_arena_printf(t->arena, def ? "$%u" : LOST "%u", t->n_opaque++), .kind = IR_SYM_DIM, .lo = -IR_IX_INF, .hi = IR_IX_INF, .by = 1, .id = t->n_syms++, .def = def };
   if (def) { s->pub.lo = def->lo; s->pub.hi = def->hi; s->pub.by = def->by ? def->by : 1; }
   return &s->pub;
 }

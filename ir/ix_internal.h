@@ -63,6 +63,8 @@ struct ir_ixs {
 
 static inline const struct ix_atom *ix_atom_of(const struct ir_atom *a) { return (const struct ix_atom *)((const char *)a - offsetof(struct ix_atom, pub)); }
 static inline const struct ix_sym *ix_sym_of(const struct ir_sym *s) { return (const struct ix_sym *)s; }
+#define LOST "$deep "                /* names of symbols that stand for what was nested too deeply to be kept; they have no value */
+static inline bool ix_lost(const struct ir_sym *s) { return !strncmp(s->name, LOST, sizeof LOST - 1); }
 static inline bool ix_is_test(const struct ir_atom *a) { return a->kind == IR_ATOM_GE0 || a->kind == IR_ATOM_EQ0; }
 
 /* interval arithmetic; +-IR_IX_INF absorbs. Lower bounds stay below +INF and upper ones above -INF, so that saturation only ever widens. */

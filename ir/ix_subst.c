@@ -29,7 +29,7 @@ static const struct ir_ix *rewrite_atom(struct rewrite *w, const struct ir_atom 
     for (unsigned i = 0; i < w->n; i++)
       if (w->from[i]->v[0].m->a[0] == a) return a->sym->whole ? ir_ix_divi(w->with[i], a->sym->whole->by) : w->with[i];
     if (w->to == x->ix->t) return x->ix;
-    if (a->a) return ix_atom(w->to, IR_ATOM_SYM, ir_ix_move(w->to, a->a), NULL);     /* one without definition, by its content */
+    if (ix_lost(a->sym)) return ir_ix_sym(w->to, a->sym->name, IR_SYM_DIM, -IR_IX_INF, IR_IX_INF, 1);
     return moved_sym(w, a);
   }
   const struct ir_ix *p = a->a ? rewrite(w, a->a) : NULL, *q = a->b ? rewrite(w, a->b) : NULL;
@@ -112,7 +112,7 @@ static bool eval_sym(struct eval *w, const struct ir_sym *s, int64_t *out)
 {
   bool known = true;
   if (s->def) return eval(w, s->def, out);
-  if (s->name[0] == '$' || !w->env->sym) return false;      /* nested too deeply to be kept */
+  if (ix_lost(s) || !w->env->sym) return false;
   const struct ir_sym *whole = s->whole ? s->whole : s;
   int64_t v = w->env->sym(w->env->arg, whole, &known);
   if (!known) return false;

@@ -175,14 +175,18 @@ START_TEST(what_does_not_fit_is_opaque)
   ck_assert_ptr_eq(ix(str(ir_ix_mul(p, q))), ir_ix_mul(p, q));
 }
 END_TEST
+static int64_t seven(void *arg, const struct ir_sym *s, bool *known) { (void)arg; (void)s; (void)known; return 7; }
 START_TEST(deep_nesting_ends)
 {
   const struct ir_ix *e = ix("x");
   for (int i = 0; i < 5000; i++) e = ir_ix_min(ir_ix_addi(ir_ix_muli(e, 2), 1), ix("b"));
   ck_assert(ir_ix_overflowed(e));
   int64_t v;
-  struct ir_ix_env env = { NULL, NULL, NULL };
-  ck_assert(!ir_ix_eval(e, &env, &v));
+  struct ir_ix_env env = { seven, NULL, NULL };
+  ck_assert(ir_ix_eval(ix("x"), &env, &v) && v == 7);
+  ck_assert(!ir_ix_eval(e, &env, &v));                  /* no value rather than a wrong one */
+  ck_assert(!ir_ix_eval(ir_ix_move(ir_ixs_create(arena), e), &env, &v));
+  ck_assert(!ir_ix_eval(ir_ix_subst1(e, ix("x"), ix("3")), &env, &v));
 }
 END_TEST
 START_TEST(substitution)
