@@ -309,7 +309,7 @@ struct ir_value *ir_cast(struct ir_builder *b, struct ir_value *x, enum ir_elem 
 /* Unit axes in front, up to `rank`. */
 static struct ir_value *lift(struct ir_builder *b, struct ir_value *x, unsigned rank)
 {
-  const struct ir_ix *dim[IR_MAX_RANK];
+  const struct ir_ix *dim[IR_MAX_RANK] = { 0 };
   unsigned more = rank - x->type->rank;
   for (unsigned d = 0; d < rank; d++) dim[d] = d < more ? ir_ix_int(b->g->module->ixs, 1) : x->type->dim[d - more];
   return ir_reshape(b, x, rank, dim);

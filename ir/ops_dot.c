@@ -61,7 +61,7 @@ static struct kir_expr *dot_nest(struct kir_nest_builder *b, const struct ir_nod
   const struct ir_type *x = n->in[0]->type, *y = n->in[1]->type;
   const struct ir_ix *ax[IR_MAX_RANK], *ay[IR_MAX_RANK];
   struct kir_axis loop[IR_MAX_RANK];
-  struct dot_spec d;
+  struct dot_spec d = { 0 };
   unsigned nl = 0;
   split_spec(ir_attr_get_str(n, "spec"), &d);
   for (unsigned j = 0; j < d.ny; j++) {
