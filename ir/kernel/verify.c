@@ -1,13 +1,13 @@
 /* The kern's verifier. The rules are those of docs/kernel-ir.md, section "Verifier"; `rule n` in the code names them.
  *
  * Structure (rule 1) is checked completely, and kir_run relies on it. Accesses (rules 2 to 4) are proved where the prover can; where it cannot, the verifier
- * looks for a counterexample: it draws values for dims, grid, loops and ids from the outside in, as the code itself would, and evaluates. So what is refused
+ * looks for a counterexample: it draws values for dims, grid, loops and ids from the outside in, as the code itself would, climbs to the corners from there, and evaluates. So what is refused
  * is wrong, and what is accepted is not always proved; the interpreter checks the rest on every run. */
 #include "ir/kernel/internal.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLES = 48, ATTEMPTS = 4 * SAMPLES, MAX_SCRATCH = 64 << 20 };
+enum { SAMPLES = 48, ATTEMPTS = 4 * SAMPLES, CLIMBS = 3, MAX_SCRATCH = 64 << 20 };
 
 struct frame { const struct kir_op *o; unsigned body; uint32_t facts; };
 struct verify {
@@ -295,21 +295,80 @@ static bool proved(struct verify *v, const struct kir_op *o, const struct access
   ir_facts_reset(&v->facts, mark);
   return ok && ir_ix_by(x->off) % x->align == 0;
 }
+/* The values at hand lead to the access: inside of all ranges, conditions and guards. */
+static bool live(struct verify *v, const struct kir_op *o, const struct access *x)
+{
+  for (uint32_t i = 0; i < v->k->grid.n; i++) {
+    int64_t g = kir_ix_run(v->m, v->k->grid.v[i].var, &v->row);
+    if (g < 0 || g >= kir_ix_run(v->m, v->k->grid.v[i].trips, &v->row)) return false;
+  }
+  for (unsigned i = 0; i < v->depth; i++) {
+    const struct kir_op *f = v->stack[i].o;
+    if (f->op != KIR_if) {
+      int64_t at = kir_ix_run(v->m, f->var, &v->row), lo = f->op == KIR_for ? kir_ix_run(v->m, f->ix[0], &v->row) : 0;
+      if (at < lo || at >= kir_ix_run(v->m, f->ix[f->op == KIR_for], &v->row)) return false;
+      continue;
+    }
+    bool all = true;
+    for (unsigned j = 0; j < f->n_ix; j++) all &= kir_ix_run(v->m, f->ix[j], &v->row) >= 0;
+    if (all != !v->stack[i].body) return false;
+  }
+  for (unsigned i = x->guards; i < o->n_ix; i++)
+    if (kir_ix_run(v->m, o->ix[i], &v->row) < 0) return false;
+  return !v->row.failed && (!x->upto || kir_ix_run(v->m, x->upto, &v->row) > 0);
+}
+static bool wrong(struct verify *v, const struct access *x)           /* at the values at hand */
+{
+  int64_t n = x->upto ? kir_ix_run(v->m, x->upto, &v->row) : x->n;
+  if (n > x->n) n = x->n;
+  int64_t a = kir_ix_run(v->m, x->off, &v->row), b = a + (n - 1) * x->stride, e = kir_ix_run(v->m, elems(v->k, x->arr), &v->row);
+  if (v->row.failed) return v->row.failed = false;
+  if (a < 0 || b >= e) return fail(v, 2, "%s: elements %lld..%lld of %lld", x->arr->name, (long long)a, (long long)b, (long long)e), true;
+  if (a % x->align) return fail(v, 3, "%s: element %lld is not on a multiple of %lld", x->arr->name, (long long)a, (long long)x->align), true;
+  return false;
+}
+/* Moves one variable after the other as far as the offset goes on growing (sign 1) or falling (sign -1): offsets are mostly monotone, so this finds the corners. */
+static void climb(struct verify *v, const struct kir_op *o, const struct access *x, int sign)
+{
+  uint32_t var[KIR_MAX_NEST + 40], n = 0;
+  for (uint32_t i = 0; i < v->k->grid.n && i < 32; i++) var[n++] = kir_base_sym(v->k->grid.v[i].var, NULL)->id;
+  for (unsigned i = 0; i < v->depth; i++)
+    if (v->stack[i].o->op != KIR_if) var[n++] = kir_base_sym(v->stack[i].o->var, NULL)->id;
+  if (v->k->lanes > 1) var[n++] = v->lane;
+  if (v->k->warps > 1) var[n++] = v->warp;
+  bool moved = true;
+  for (unsigned round = 0; moved && round < 4; round++) {
+    moved = false;
+    for (uint32_t i = 0; i < 2 * n; i++) {
+      int64_t *at = &v->row.v[var[i / 2]];
+      for (int64_t step = 512; step; step /= 2)
+        for (unsigned tries = 0; tries < 3; tries++) {
+          int64_t before = kir_ix_run(v->m, x->off, &v->row), back = *at;
+          *at += i % 2 ? step : -step;
+          bool in = *at >= 0 && (var[i / 2] != v->lane || *at < v->k->lanes) && (var[i / 2] != v->warp || *at < v->k->warps);
+          if (in && live(v, o, x) && sign * (kir_ix_run(v->m, x->off, &v->row) - before) > 0) {
+            moved = true;
+            continue;
+          }
+          v->row.failed = false;
+          *at = back;
+          break;
+        }
+    }
+  }
+}
 static bool refuted(struct verify *v, const struct kir_op *o, const struct access *x)
 {
-  const struct kir_ixp *off = kir_ixp_get(v->m, x->off), *size = kir_ixp_get(v->m, elems(v->k, x->arr)), *upto = x->upto ? kir_ixp_get(v->m, x->upto) : NULL;
   for (unsigned tried = 0, done = 0; tried < ATTEMPTS && done < SAMPLES; tried++) {
-    bool live = sample(v);
-    for (unsigned i = x->guards; live && i < o->n_ix; i++) live = kir_ix_run(v->m, o->ix[i], &v->row) >= 0;
-    int64_t n = live && upto ? kir_ixp_eval(upto, &v->row) : x->n;
-    if (n > x->n) n = x->n;
-    if (live && n > 0) {
-      int64_t a = kir_ixp_eval(off, &v->row), b = a + (n - 1) * x->stride, e = kir_ixp_eval(size, &v->row);
-      if (!v->row.failed && (a < 0 || b >= e)) return fail(v, 2, "%s: elements %lld..%lld of %lld", x->arr->name, (long long)a, (long long)b, (long long)e), true;
-      if (!v->row.failed && a % x->align) return fail(v, 3, "%s: element %lld is not on a multiple of %lld", x->arr->name, (long long)a, (long long)x->align), true;
-      done++;
-    }
+    bool here = sample(v) && live(v, o, x);
     v->row.failed = false;
+    if (!here) continue;
+    if (wrong(v, x)) return true;
+    if (done++ >= CLIMBS) continue;
+    climb(v, o, x, 1);
+    if (wrong(v, x)) return true;
+    climb(v, o, x, -1);
+    if (wrong(v, x)) return true;
   }
   return false;
 }

@@ -176,6 +176,25 @@ START_TEST(tiles_are_verified)
 }
 END_TEST
 
+START_TEST(corners_are_found)                           /* the one place h = 226, w = 13 of 229 * 14 reads 2 elements too far */
+{
+  static const char text[] = "kern @c(x: f32[50176], y: f32[51296] out) where v id in 0..63, lane id in 0..0, warp id in 0..0, h loop in 0..228, w loop in 0..13\n"
+    "  grid() block(warp < 1, lane < 1) vec v flat {\n  for h = 0 .. 229 {\n    if (h - 3, 226 - h) {\n      for w = 0 .. 14 {\n"
+    "        %%0 = load x[224*h + 16*w - %d] : v16f32\n        store y[224*h + 16*w] = %%0\n      }\n    }\n  }\n}\n";
+  struct ir_arena *a = ir_arena_create();
+  for (int off = 670; off <= 672; off += 2) {
+    struct ir_diags d = { .file = "kern" };
+    char *s = ir_arena_printf(a, text, off);
+    const char *why = "";
+    struct kir_kern *k = kir_kern_parse(a, &d, s, strlen(s));
+    ck_assert_msg(k != NULL, "%s", d.first.s);
+    ck_assert_msg(kir_verify(k, &why) == (off == 672), "%d: %s", off, why);
+    ck_assert(off == 672 || strstr(why, "rule 2: op 3 (load): x: elements 50162..50177 of 50176"));
+  }
+  ir_arena_destroy(a);
+}
+END_TEST
+
 /* ---- hostile text: edits of good text, pieces of it, and its tokens shuffled; parsed kerns are verified and printed ---- */
 static uint32_t state = 1;
 static uint32_t rnd(uint32_t n) { state = state * 1664525u + 1013904223u; return (state >> 8) % n; }
@@ -254,6 +273,7 @@ static void add(TCase *t)
   tcase_add_test(t, bad_schedules_are_refused);
   tcase_add_test(t, tiled_kerns_parse_back);
   tcase_add_test(t, tiles_are_verified);
+  tcase_add_test(t, corners_are_found);
   tcase_add_test(t, hostile_kerns);
   tcase_add_test(t, hostile_schedules);
   tcase_add_test(t, nesting_is_bounded);
