@@ -61,7 +61,7 @@ static void dump(const struct kir_nest *n, const struct kir_sched *s, const stru
 }
 
 /* The text reads back, to the same text. */
-static void check_text(struct ir_arena *a, const struct kir_kern *k)
+static struct kir_kern *check_text(struct ir_arena *a, const struct kir_kern *k)
 {
   struct ir_diags d = { 0 };
   struct ir_buf b1 = { 0 }, b2 = { 0 };
@@ -73,6 +73,7 @@ static void check_text(struct ir_arena *a, const struct kir_kern *k)
   ir_buf_deinit(&b1);
   ir_buf_deinit(&b2);
   ir_buf_deinit(&d.first);
+  return p;
 }
 /* Each result is what is wanted; where its storage has a halo, that is zero. */
 static void compare(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct kir_kern *k, const struct cg_target *t, const struct kir_bind *b,
@@ -112,7 +113,7 @@ static void check_nest(struct ir_arena *a, struct kir_nest *n, const struct kir_
     dump(n, s, k);
     ck_abort_msg("tiled: %s", why);
   }
-  check_text(a, k);
+  struct kir_kern *read = check_text(a, k);
   cg_expand(k, t);
   if (getenv("SHOW")) dump(n, s, k);
   if (!kir_verify(k, &why)) {
@@ -129,6 +130,12 @@ static void check_nest(struct ir_arena *a, struct kir_nest *n, const struct kir_
   if (!kir_run(k, b, n_b, raw, rnd(1000), &why)) {
     dump(n, s, k);
     ck_abort_msg("%s: %s", t->name, why);
+  }
+  compare(a, n, s, k, t, b, n_b, want, raw);
+  cg_expand(read, t);                             /* the tiled text is all that expansion needs */
+  if (!kir_verify(read, &why) || !kir_run(read, b, n_b, raw, rnd(1000), &why)) {
+    dump(n, s, read);
+    ck_abort_msg("%s, read back: %s", t->name, why);
   }
   compare(a, n, s, k, t, b, n_b, want, raw);
   if (!t->level || !native_runs(t)) return;
