@@ -343,7 +343,25 @@ static struct kir_expr *gather_nest(struct kir_nest_builder *b, const struct ir_
   for (unsigned d = 0; d < x->rank; d++) at[d] = d < axis ? c[d] : d == axis ? v ? v : ir_ix_int(t, 0) : c[d - 1 + i->rank];
   return kir_value(b, n->in[0], at);
 }
+/* Any index: negative ones count from the end, those outside are clamped. */
+static bool gather_eval(struct ir_eval_ctx *c, const struct ir_node *n)
+{
+  const struct ir_tensor *x = ir_eval_in(c, n, 0), *at = ir_eval_in(c, n, 1);
+  struct ir_tensor *y = ir_eval_out(c, n, 0);
+  if (!y) return false;
+  unsigned axis = (unsigned)ir_attr_get_int(n, "axis");
+  int64_t outer = 1, inner = 1, len = x->dim[axis];
+  for (unsigned d = 0; d < axis; d++) outer *= x->dim[d];
+  for (unsigned d = axis + 1; d < x->rank; d++) inner *= x->dim[d];
+  for (int64_t o = 0; o < outer && len; o++)
+    for (int64_t k = 0; k < at->n; k++) {
+      int64_t i = at->i[k] < 0 ? at->i[k] + len : at->i[k];
+      i = i < 0 ? 0 : i >= len ? len - 1 : i;
+      memcpy(y->i + (o * at->n + k) * inner, x->i + (o * len + i) * inner, (size_t)inner * sizeof *y->i);
+    }
+  return true;
+}
 const struct ir_op_def ir_def_gather = {
   .name = "gather", .class = IR_C_MOVE, .min_in = 2, .max_in = 2, .n_out = 1, .attrs = { { "axis", IR_A_INT, false, "0" } },
-  .infer = gather_infer, .form = gather_form, .nest = gather_nest,
+  .infer = gather_infer, .form = gather_form, .nest = gather_nest, .eval = gather_eval,
 };

@@ -15,16 +15,33 @@ bool onnx_bad(struct onnx_ctx *c, enum ir_msg m, const char *fmt, ...)
 const char *onnx_show(struct onnx_ctx *c, const struct ir_value *v) { return ir_type_str(c->arena, v->type); }
 
 /* ---- attributes ---- */
-static const Onnx__AttributeProto *find_attr(const Onnx__NodeProto *n, const char *name)
-{
-  for (size_t i = 0; i < n->n_attribute; i++)
-    if (n->attribute[i]->name && !strcmp(n->attribute[i]->name, name)) return n->attribute[i];
-  return NULL;
-}
 const Onnx__AttributeProto *onnx_attr(struct onnx_ctx *c, const char *name)
 {
-  const Onnx__AttributeProto *a = find_attr(c->node, name);
+  const Onnx__NodeProto *n = c->node;
+  const Onnx__AttributeProto *a = NULL;
+  for (size_t i = 0; i < n->n_attribute && !a; i++)
+    if (n->attribute[i]->name && !strcmp(n->attribute[i]->name, name)) {
+      a = n->attribute[i];
+      if (i < 64) c->read |= (uint64_t)1 << i;
+    }
   return a && a->ref_attr_name && *a->ref_attr_name ? onnx_scope_attr(c->scope, a->ref_attr_name) : a;
+}
+/* Attributes that change nothing in a compiled model. */
+static bool without_effect(const char *name)
+{
+  static const char *const names[] = { "consumed_inputs", "else_branch", "extrapolation_value", "is_test", "momentum", "ratio", "round_mode", "saturate", "seed", "spatial", "storage_order", "then_branch" };
+  for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+    if (!strcmp(names[i], name)) return true;
+  return false;
+}
+bool onnx_all_read(struct onnx_ctx *c)
+{
+  for (size_t i = 0; i < c->node->n_attribute && i < 64; i++) {
+    const char *name = c->node->attribute[i]->name;
+    if (c->read >> i & 1 || (name && without_effect(name))) continue;
+    return onnx_bad(c, IR_M0302, "attribute \"%s\" is not one of %s in opset %lld", name ? name : "", c->op, (long long)c->opset);
+  }
+  return true;
 }
 /* Old files (IR version 1 and 2) leave `type` out; then the field that is set speaks. */
 static bool has_type(struct onnx_ctx *c, const Onnx__AttributeProto *a, const char *name, int type, bool untyped_fits, const char *what)
@@ -207,6 +224,14 @@ bool onnx_out(struct onnx_ctx *c, struct ir_value *v)
   c->out[0] = v;
   return v != NULL;
 }
+static bool is_half(enum ir_elem e) { return e == IR_f16 || e == IR_bf16; }
+void onnx_widen(struct onnx_ctx *c)
+{
+  c->elem = c->in[0]->type->elem;
+  for (unsigned i = 0; i < c->n_in; i++)
+    if (c->in[i] && is_half(c->in[i]->type->elem)) c->in[i] = ir_cast(c->b, c->in[i], IR_f32);
+}
+bool onnx_narrow(struct onnx_ctx *c, struct ir_value *v) { return onnx_out(c, is_half(c->elem) ? ir_cast(c->b, v, c->elem) : v); }
 struct ir_value *onnx_const(struct onnx_ctx *c, enum ir_elem e, double v)
 {
   return ir_const_splat(c->b, ir_type_get(c->m, e, 0, NULL), v, isfinite(v) && fabs(v) < 9e18 ? (int64_t)v : 0);

@@ -45,6 +45,8 @@ struct onnx_ctx {
   const struct onnx_row *row;
   const char *name, *op;             /* for diagnostics and provenance */
   int64_t opset;
+  enum ir_elem elem;                 /* what onnx_narrow goes back to */
+  uint64_t read;                     /* attributes that were asked for, by index (the first 64) */
   unsigned n_in, n_out;
   struct ir_value **in;              /* NULL: absent */
   struct ir_value **out;             /* to be set */
@@ -66,6 +68,7 @@ struct onnx_ints { bool present; unsigned n; const int64_t *v; };
 struct onnx_ixs { bool present; unsigned n; const struct ir_ix *const *v; };
 struct onnx_floats { bool present; unsigned n; const double *v; };
 const Onnx__AttributeProto *onnx_attr(struct onnx_ctx *c, const char *name);  /* references resolved; NULL: absent */
+bool onnx_all_read(struct onnx_ctx *c);   /* false with M0302: the node has an attribute that nobody asked for, so that its meaning may be another */
 bool onnx_attr_int(struct onnx_ctx *c, const char *name, int64_t dflt, int64_t *out);
 bool onnx_attr_flag(struct onnx_ctx *c, const char *name, bool dflt, bool *out);
 bool onnx_attr_float(struct onnx_ctx *c, const char *name, double dflt, double *out);
@@ -92,6 +95,9 @@ bool onnx_to_elem(struct onnx_ctx *c, int64_t data_type, enum ir_elem *out);
 
 /* ---- building ---- */
 bool onnx_out(struct onnx_ctx *c, struct ir_value *v);                        /* output 0; false if v is NULL */
+/* Compositions of several maps on 16-bit floats are computed in float32 and rounded once: widen casts the operands before, narrow the result (output 0) after. */
+void onnx_widen(struct onnx_ctx *c);
+bool onnx_narrow(struct onnx_ctx *c, struct ir_value *v);
 static inline const struct ir_ix *onnx_k(struct onnx_ctx *c, int64_t k) { return ir_ix_int(c->m->ixs, k); }
 static inline struct ir_value *onnx_1(struct onnx_ctx *c, enum ir_op op, struct ir_value *x) { return ir_map1(c->b, op, x); }
 static inline struct ir_value *onnx_2(struct onnx_ctx *c, enum ir_op op, struct ir_value *x, struct ir_value *y) { return ir_map2(c->b, op, x, y); }

@@ -154,9 +154,8 @@ static bool transpose_pads(struct onnx_ctx *c, struct sliding *w, const int64_t 
     int64_t t;
     if (!ir_ix_const(total, &t)) return onnx_bad(c, IR_M0303, "axis %u of %s must be known when massc compiles, for output_shape or auto_pad", i + 2, onnx_show(c, c->in[0]));
     if (t < -INT32_MAX || t > INT32_MAX) return onnx_bad(c, IR_M0302, "output_shape does not fit the operand");
-    if (t < 0 && !shape.present) t = 0;
-    int64_t half = t / 2;
-    w->pads[i] = w->auto_pad == SAME_UPPER ? half : t - half;
+    int64_t shared = t > 0 ? t : 0, half = shared / 2;                /* what is missing (t < 0) is added at the end, as ONNX Runtime does */
+    w->pads[i] = w->auto_pad == SAME_UPPER ? half : shared - half;
     w->pads[i + w->s] = t - w->pads[i];
   }
   return true;
@@ -311,6 +310,7 @@ bool import_lrn(struct onnx_ctx *c)
   int64_t size;
   TRY(onnx_operands(c, 1, 1) && onnx_attr_float(c, "alpha", (double)0.0001f, &alpha) && onnx_attr_float(c, "beta", 0.75, &beta) && onnx_attr_float(c, "bias", 1, &bias));
   TRY(onnx_attr_int(c, "size", 0, &size));
+  onnx_widen(c);
   struct ir_value *x = c->in[0];
   if (size < 1 || size > INT32_MAX) return onnx_bad(c, IR_M0302, "size is %lld", (long long)size);
   if (x->type->rank < 2) return onnx_bad(c, IR_M0201, "operand is %s, expected rank 2 or more", onnx_show(c, x));
@@ -319,5 +319,5 @@ bool import_lrn(struct onnx_ctx *c)
   struct ir_value *sum = window(c, &w, "sum", ir_reshape(c->b, onnx_2(c, IR_OP_mul, x, x), 4, dim), w.pads, dim + 2);
   sum = ir_reshape(c->b, sum, x->type->rank, x->type->dim);
   struct ir_value *base = onnx_2(c, IR_OP_add, onnx_2(c, IR_OP_mul, sum, onnx_like(c, x, alpha / (double)size)), onnx_like(c, x, bias));
-  return onnx_out(c, onnx_2(c, IR_OP_div, x, onnx_2(c, IR_OP_pow, base, onnx_like(c, x, beta))));
+  return onnx_narrow(c, onnx_2(c, IR_OP_div, x, onnx_2(c, IR_OP_pow, base, onnx_like(c, x, beta))));
 }

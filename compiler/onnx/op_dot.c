@@ -93,9 +93,10 @@ bool import_matmul(struct onnx_ctx *c)
 /* alpha * A * B + beta * C */
 bool import_gemm(struct onnx_ctx *c)
 {
-  bool ta, tb;
+  bool ta, tb, broadcast;
   double alpha, beta;
   char spec[16];
+  TRY(c->opset >= 7 || onnx_attr_flag(c, "broadcast", false, &broadcast));   /* C's shape says it all */
   TRY(onnx_operands(c, c->opset < 11 ? 3 : 2, 3) && onnx_attr_flag(c, "transA", false, &ta) && onnx_attr_flag(c, "transB", false, &tb));
   TRY(onnx_attr_float(c, "alpha", 1, &alpha) && onnx_attr_float(c, "beta", 1, &beta));
   struct ir_value *a = c->in[0], *b = c->in[1], *bias = onnx_in(c, 2);

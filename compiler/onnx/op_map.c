@@ -36,6 +36,12 @@ static struct ir_value *max(struct onnx_ctx *c, struct ir_value *x, struct ir_va
 static struct ir_value *min(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_min, x, y); }
 static struct ir_value *lt(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_lt, x, y); }
 static struct ir_value *clamp01(struct onnx_ctx *c, struct ir_value *x) { return max(c, min(c, x, k(c, 1)), k(c, 0)); }
+static bool activation(struct onnx_ctx *c, unsigned operands)
+{
+  TRY(onnx_operands(c, operands, operands));
+  onnx_widen(c);
+  return true;
+}
 /* log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)) */
 static struct ir_value *softplus(struct onnx_ctx *c, struct ir_value *x)
 {
@@ -50,99 +56,99 @@ bool import_relu(struct onnx_ctx *c)
 bool import_leaky_relu(struct onnx_ctx *c)
 {
   double alpha;
-  TRY(onnx_operands(c, 1, 1) && onnx_attr_float(c, "alpha", (double)0.01f, &alpha));
+  TRY(activation(c, 1) && onnx_attr_float(c, "alpha", (double)0.01f, &alpha));
   struct ir_value *x = c->in[0];
-  return onnx_out(c, onnx_select(c, lt(c, x, k(c, 0)), mul(c, x, k(c, alpha)), x));
+  return onnx_narrow(c, onnx_select(c, lt(c, x, k(c, 0)), mul(c, x, k(c, alpha)), x));
 }
 /* Before opset 7 a slope of rank 1 goes along the channels. */
 bool import_prelu(struct onnx_ctx *c)
 {
-  TRY(onnx_operands(c, 2, 2));
+  TRY(activation(c, 2));
   struct ir_value *x = c->in[0], *s = c->in[1];
   if (c->opset < 7 && s->type->rank == 1 && x->type->rank > 1 && !ir_ix_is(s->type->dim[0], 1)) s = onnx_along(c, s, 1, x->type->rank);
-  return onnx_out(c, onnx_select(c, lt(c, x, k(c, 0)), mul(c, x, s), x));
+  return onnx_narrow(c, onnx_select(c, lt(c, x, k(c, 0)), mul(c, x, s), x));
 }
 bool import_elu(struct onnx_ctx *c)
 {
   double alpha;
-  TRY(onnx_operands(c, 1, 1) && onnx_attr_float(c, "alpha", 1, &alpha));
+  TRY(activation(c, 1) && onnx_attr_float(c, "alpha", 1, &alpha));
   struct ir_value *x = c->in[0], *e = sub(c, onnx_1(c, IR_OP_exp, x), k(c, 1));
-  return onnx_out(c, onnx_select(c, lt(c, x, k(c, 0)), mul(c, e, k(c, alpha)), x));
+  return onnx_narrow(c, onnx_select(c, lt(c, x, k(c, 0)), mul(c, e, k(c, alpha)), x));
 }
 bool import_selu(struct onnx_ctx *c)
 {
   double alpha, gamma;
   bool old = c->opset < 6;
-  TRY(onnx_operands(c, 1, 1) && onnx_attr_float(c, "alpha", old ? (double)1.6732f : (double)1.67326319217681884765625f, &alpha));
+  TRY(activation(c, 1) && onnx_attr_float(c, "alpha", old ? (double)1.6732f : (double)1.67326319217681884765625f, &alpha));
   TRY(onnx_attr_float(c, "gamma", old ? (double)1.0507f : (double)1.05070102214813232421875f, &gamma));
   struct ir_value *x = c->in[0], *e = sub(c, mul(c, onnx_1(c, IR_OP_exp, x), k(c, alpha)), k(c, alpha));
-  return onnx_out(c, mul(c, onnx_select(c, lt(c, k(c, 0), x), x, e), k(c, gamma)));
+  return onnx_narrow(c, mul(c, onnx_select(c, lt(c, k(c, 0), x), x, e), k(c, gamma)));
 }
 bool import_celu(struct onnx_ctx *c)
 {
   double alpha;
-  TRY(onnx_operands(c, 1, 1) && onnx_attr_float(c, "alpha", 1, &alpha));
+  TRY(activation(c, 1) && onnx_attr_float(c, "alpha", 1, &alpha));
   struct ir_value *x = c->in[0], *e = sub(c, onnx_1(c, IR_OP_exp, divide(c, x, k(c, alpha))), k(c, 1));
-  return onnx_out(c, add(c, max(c, x, k(c, 0)), min(c, mul(c, e, k(c, alpha)), k(c, 0))));
+  return onnx_narrow(c, add(c, max(c, x, k(c, 0)), min(c, mul(c, e, k(c, alpha)), k(c, 0))));
 }
 bool import_thresholded_relu(struct onnx_ctx *c)
 {
   double alpha;
-  TRY(onnx_operands(c, 1, 1) && onnx_attr_float(c, "alpha", 1, &alpha));
-  return onnx_out(c, onnx_select(c, lt(c, k(c, alpha), c->in[0]), c->in[0], k(c, 0)));
+  TRY(activation(c, 1) && onnx_attr_float(c, "alpha", 1, &alpha));
+  return onnx_narrow(c, onnx_select(c, lt(c, k(c, alpha), c->in[0]), c->in[0], k(c, 0)));
 }
 bool import_shrink(struct onnx_ctx *c)
 {
   double bias, lambd;
-  TRY(onnx_operands(c, 1, 1) && onnx_attr_float(c, "bias", 0, &bias) && onnx_attr_float(c, "lambd", 0.5, &lambd));
+  TRY(activation(c, 1) && onnx_attr_float(c, "bias", 0, &bias) && onnx_attr_float(c, "lambd", 0.5, &lambd));
   struct ir_value *x = c->in[0], *high = onnx_select(c, lt(c, k(c, lambd), x), sub(c, x, k(c, bias)), k(c, 0));
-  return onnx_out(c, onnx_select(c, lt(c, x, k(c, -lambd)), add(c, x, k(c, bias)), high));
+  return onnx_narrow(c, onnx_select(c, lt(c, x, k(c, -lambd)), add(c, x, k(c, bias)), high));
 }
 bool import_hard_sigmoid(struct onnx_ctx *c)
 {
   double alpha, beta;
-  TRY(onnx_operands(c, 1, 1) && onnx_attr_float(c, "alpha", (double)0.2f, &alpha) && onnx_attr_float(c, "beta", 0.5, &beta));
-  return onnx_out(c, clamp01(c, add(c, mul(c, c->in[0], k(c, alpha)), k(c, beta))));
+  TRY(activation(c, 1) && onnx_attr_float(c, "alpha", (double)0.2f, &alpha) && onnx_attr_float(c, "beta", 0.5, &beta));
+  return onnx_narrow(c, clamp01(c, add(c, mul(c, c->in[0], k(c, alpha)), k(c, beta))));
 }
 bool import_hard_swish(struct onnx_ctx *c)
 {
-  TRY(onnx_operands(c, 1, 1));
+  TRY(activation(c, 1));
   struct ir_value *x = c->in[0];
-  return onnx_out(c, mul(c, x, clamp01(c, add(c, mul(c, x, k(c, 1.0 / 6)), k(c, 0.5)))));
+  return onnx_narrow(c, mul(c, x, clamp01(c, add(c, mul(c, x, k(c, 1.0 / 6)), k(c, 0.5)))));
 }
 bool import_swish(struct onnx_ctx *c)
 {
   double alpha;
-  TRY(onnx_operands(c, 1, 1) && onnx_attr_float(c, "alpha", 1, &alpha));
+  TRY(activation(c, 1) && onnx_attr_float(c, "alpha", 1, &alpha));
   struct ir_value *x = c->in[0], *s = alpha == 1 ? x : mul(c, x, k(c, alpha));
-  return onnx_out(c, mul(c, x, onnx_1(c, IR_OP_sigmoid, s)));
+  return onnx_narrow(c, mul(c, x, onnx_1(c, IR_OP_sigmoid, s)));
 }
 bool import_mish(struct onnx_ctx *c)
 {
-  TRY(onnx_operands(c, 1, 1));
-  return onnx_out(c, mul(c, c->in[0], onnx_1(c, IR_OP_tanh, softplus(c, c->in[0]))));
+  TRY(activation(c, 1));
+  return onnx_narrow(c, mul(c, c->in[0], onnx_1(c, IR_OP_tanh, softplus(c, c->in[0]))));
 }
 bool import_softplus(struct onnx_ctx *c)
 {
-  TRY(onnx_operands(c, 1, 1));
-  return onnx_out(c, softplus(c, c->in[0]));
+  TRY(activation(c, 1));
+  return onnx_narrow(c, softplus(c, c->in[0]));
 }
 bool import_softsign(struct onnx_ctx *c)
 {
-  TRY(onnx_operands(c, 1, 1));
-  return onnx_out(c, divide(c, c->in[0], add(c, onnx_1(c, IR_OP_abs, c->in[0]), k(c, 1))));
+  TRY(activation(c, 1));
+  return onnx_narrow(c, divide(c, c->in[0], add(c, onnx_1(c, IR_OP_abs, c->in[0]), k(c, 1))));
 }
 bool import_gelu(struct onnx_ctx *c)
 {
   const char *how;
-  TRY(onnx_operands(c, 1, 1) && onnx_attr_str(c, "approximate", "none", &how));
+  TRY(activation(c, 1) && onnx_attr_str(c, "approximate", "none", &how));
   struct ir_value *x = c->in[0], *t;
   if (!strcmp(how, "none")) t = onnx_1(c, IR_OP_erf, mul(c, x, k(c, M_SQRT1_2)));
   else if (!strcmp(how, "tanh")) {
     struct ir_value *cube = mul(c, mul(c, mul(c, x, x), x), k(c, 0.044715));
     t = onnx_1(c, IR_OP_tanh, mul(c, add(c, x, cube), k(c, 0.79788456080286535588)));   /* sqrt(2/pi) */
   } else return onnx_bad(c, IR_M0302, "approximate is \"%s\", expected none or tanh", how);
-  return onnx_out(c, mul(c, mul(c, x, k(c, 0.5)), add(c, t, k(c, 1))));
+  return onnx_narrow(c, mul(c, mul(c, x, k(c, 0.5)), add(c, t, k(c, 1))));
 }
 /* Bounds are attributes before opset 11, then operands. */
 bool import_clip(struct onnx_ctx *c)
@@ -215,7 +221,7 @@ bool import_mod(struct onnx_ctx *c)
   TRY(onnx_operands(c, 2, 2) && onnx_attr_flag(c, "fmod", false, &fm));
   struct ir_value *x = c->in[0], *y = c->in[1];
   if (!fm) {
-    if (onnx_is_float(x)) return onnx_bad(c, IR_M0302, "floats (%s) need attribute fmod = 1", onnx_show(c, x));
+    if (onnx_is_float(x) && c->opset < 28) return onnx_bad(c, IR_M0302, "floats (%s) need attribute fmod = 1", onnx_show(c, x));
     return onnx_out(c, onnx_2(c, IR_OP_mod, x, y));
   }
   if (ir_elem_class(x->type->elem) == 'U') return onnx_out(c, onnx_2(c, IR_OP_mod, x, y));

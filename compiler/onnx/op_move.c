@@ -341,13 +341,19 @@ static bool divides(struct onnx_ctx *c, const struct ir_ix *e, int64_t by, unsig
   if (ir_ix_const(e, &k) && k % by) return onnx_bad(c, IR_M0201, "axis %u of %s does not divide by %lld", axis, onnx_show(c, c->in[0]), (long long)by);
   return ir_require_eq(c->m, ir_ix_muli(ir_ix_divi(e, by), by), e, "an axis divides by the block size");
 }
+/* The order of the channels: block before depth (DCR), or depth before block. */
+static bool block_mode(struct onnx_ctx *c, bool *dcr)
+{
+  const char *mode;
+  TRY(onnx_attr_str(c, "mode", "DCR", &mode));
+  *dcr = !strcmp(mode, "DCR");
+  return *dcr || !strcmp(mode, "CRD") || onnx_bad(c, IR_M0302, "mode is \"%s\", expected DCR or CRD", mode);
+}
 bool import_depth_to_space(struct onnx_ctx *c)
 {
   int64_t b;
-  const char *mode;
-  TRY(block_size(c, &b) && onnx_attr_str(c, "mode", "DCR", &mode));
-  bool dcr = !strcmp(mode, "DCR");
-  if (!dcr && strcmp(mode, "CRD")) return onnx_bad(c, IR_M0302, "mode is \"%s\", expected DCR or CRD", mode);
+  bool dcr;
+  TRY(block_size(c, &b) && block_mode(c, &dcr));
   const struct ir_ix *const *d = c->in[0]->type->dim, *k = onnx_k(c, b);
   TRY(divides(c, d[1], b * b, 1));
   const struct ir_ix *depth = ir_ix_divi(d[1], b * b);
@@ -358,10 +364,12 @@ bool import_depth_to_space(struct onnx_ctx *c)
 bool import_space_to_depth(struct onnx_ctx *c)
 {
   int64_t b;
-  TRY(block_size(c, &b));
+  bool dcr;
+  TRY(block_size(c, &b) && block_mode(c, &dcr));
   const struct ir_ix *const *d = c->in[0]->type->dim, *k = onnx_k(c, b);
   TRY(divides(c, d[2], b, 2) && divides(c, d[3], b, 3));
   const struct ir_ix *h = ir_ix_divi(d[2], b), *w = ir_ix_divi(d[3], b);
+  const int64_t perm_dcr[] = { 0, 3, 5, 1, 2, 4 }, perm_crd[] = { 0, 1, 3, 5, 2, 4 };
   const struct ir_ix *split[] = { d[0], d[1], h, k, w, k }, *merged[] = { d[0], ir_ix_muli(d[1], b * b), h, w };
-  return onnx_out(c, ir_reshape(c->b, ir_transpose(c->b, ir_reshape(c->b, c->in[0], 6, split), (int64_t[]){ 0, 3, 5, 1, 2, 4 }), 4, merged));
+  return onnx_out(c, ir_reshape(c->b, ir_transpose(c->b, ir_reshape(c->b, c->in[0], 6, split), dcr ? perm_dcr : perm_crd), 4, merged));
 }

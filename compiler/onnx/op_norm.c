@@ -50,12 +50,13 @@ bool import_instance_normalization(struct onnx_ctx *c)
   double eps;
   int64_t axes[IR_MAX_RANK];
   TRY(onnx_operands(c, 3, 3) && onnx_attr_float(c, "epsilon", (double)1e-5f, &eps));
+  onnx_widen(c);
   struct ir_value *x = c->in[0];
   unsigned r = x->type->rank;
   if (r < 3) return onnx_bad(c, IR_M0201, "operand is %s, expected rank 3 or more", onnx_show(c, x));
   for (unsigned d = 2; d < r; d++) axes[d - 2] = d;
   struct ir_value *y = standard(c, x, axes, r - 2, eps, NULL, NULL);
-  return onnx_out(c, add(c, mul(c, y, onnx_along(c, c->in[1], 1, r)), onnx_along(c, c->in[2], 1, r)));
+  return onnx_narrow(c, add(c, mul(c, y, onnx_along(c, c->in[1], 1, r)), onnx_along(c, c->in[2], 1, r)));
 }
 /* stash_type: the type to compute in, float32 unless the operand is wider. */
 static bool stash(struct onnx_ctx *c, const struct ir_value *x, enum ir_elem *out)
@@ -128,17 +129,19 @@ bool import_group_normalization(struct onnx_ctx *c)
 /* ONNX's function body: (x - E x) / (sqrt(E x^2 - (E x)^2) + 1e-9) */
 bool import_mean_variance_normalization(struct onnx_ctx *c)
 {
+  static const int64_t usual[] = { 0, 2, 3 };
   struct onnx_ints axes;
   TRY(onnx_operands(c, 1, 1));
+  onnx_widen(c);
   struct ir_value *x = c->in[0];
   TRY(onnx_axes(c, "axes", -1, x->type->rank, true, &axes));
   if (!axes.present) {
     if (x->type->rank != 4) return onnx_bad(c, IR_M0302, "attribute axes is missing for %s", onnx_show(c, x));
     axes.n = 3;
-    axes.v = (const int64_t[]){ 0, 2, 3 };
+    axes.v = usual;
   }
   struct ir_value *m = onnx_mean(c, x, axes.v, axes.n), *var = sub(c, onnx_mean(c, mul(c, x, x), axes.v, axes.n), mul(c, m, m));
-  return onnx_out(c, div_(c, sub(c, x, m), add(c, sqrt_(c, var), onnx_like(c, x, 1e-9))));
+  return onnx_narrow(c, div_(c, sub(c, x, m), add(c, sqrt_(c, var), onnx_like(c, x, 1e-9))));
 }
 /* x / |x|_p along one axis; a zero norm gives zeros. */
 bool import_lp_normalization(struct onnx_ctx *c)
@@ -147,9 +150,10 @@ bool import_lp_normalization(struct onnx_ctx *c)
   int64_t p, a;
   TRY(onnx_operands(c, 1, 1) && onnx_attr_axis(c, "axis", -1, c->in[0]->type->rank, &axis) && onnx_attr_int(c, "p", 2, &p));
   if (p != 1 && p != 2) return onnx_bad(c, IR_M0302, "p is %lld, expected 1 or 2", (long long)p);
+  onnx_widen(c);
   struct ir_value *x = c->in[0];
   a = axis;
   struct ir_value *norm = onnx_reduce(c, "sum", p == 1 ? onnx_1(c, IR_OP_abs, x) : mul(c, x, x), &a, 1), *zero = onnx_like(c, x, 0);
   if (p == 2) norm = sqrt_(c, norm);
-  return onnx_out(c, onnx_select(c, onnx_2(c, IR_OP_eq, norm, zero), zero, div_(c, x, norm)));
+  return onnx_narrow(c, onnx_select(c, onnx_2(c, IR_OP_eq, norm, zero), zero, div_(c, x, norm)));
 }

@@ -82,6 +82,7 @@ static bool softmax_axes(struct onnx_ctx *c, int64_t *axes, unsigned *n)
   unsigned axis, rank;
   int64_t v;
   TRY(onnx_operands(c, 1, 1));
+  onnx_widen(c);
   rank = c->in[0]->type->rank;
   TRY(onnx_attr_int(c, "axis", c->opset < 13 ? 1 : -1, &v));
   *n = 0;
@@ -93,7 +94,7 @@ static bool softmax_axes(struct onnx_ctx *c, int64_t *axes, unsigned *n)
 /* A softmax over no axis at all is one over a single element. */
 static bool of_single(struct onnx_ctx *c, double v)
 {
-  return onnx_out(c, ir_broadcast(c->b, onnx_like(c, c->in[0], v), c->in[0]->type->rank, c->in[0]->type->dim));
+  return onnx_narrow(c, ir_broadcast(c->b, onnx_like(c, c->in[0], v), c->in[0]->type->rank, c->in[0]->type->dim));
 }
 bool import_softmax(struct onnx_ctx *c)
 {
@@ -102,7 +103,7 @@ bool import_softmax(struct onnx_ctx *c)
   TRY(softmax_axes(c, axes, &n));
   if (!n) return of_single(c, 1);
   struct ir_value *x = c->in[0], *e = exp_(c, sub(c, x, onnx_reduce(c, "max", x, axes, n)));
-  return onnx_out(c, div_(c, e, onnx_reduce(c, "sum", e, axes, n)));
+  return onnx_narrow(c, div_(c, e, onnx_reduce(c, "sum", e, axes, n)));
 }
 bool import_log_softmax(struct onnx_ctx *c)
 {
@@ -111,7 +112,7 @@ bool import_log_softmax(struct onnx_ctx *c)
   TRY(softmax_axes(c, axes, &n));
   if (!n) return of_single(c, 0);
   struct ir_value *x = c->in[0], *s = sub(c, x, onnx_reduce(c, "max", x, axes, n));
-  return onnx_out(c, sub(c, s, log_(c, onnx_reduce(c, "sum", exp_(c, s), axes, n))));
+  return onnx_narrow(c, sub(c, s, log_(c, onnx_reduce(c, "sum", exp_(c, s), axes, n))));
 }
 /* 1 at the first of the largest elements. */
 bool import_hardmax(struct onnx_ctx *c)
@@ -133,5 +134,5 @@ bool import_hardmax(struct onnx_ctx *c)
   struct ir_value *best = onnx_node(c, IR_OP_argreduce, &y, 1, a, 3);
   struct ir_value *grid = onnx_along(c, onnx_index(c, IR_i64, 1, &y->type->dim[axis], &e, 1), axis, y->type->rank);
   struct ir_value *r = ir_cast(c->b, onnx_2(c, IR_OP_eq, best, grid), x->type->elem);
-  return onnx_out(c, ir_reshape(c->b, r, rank, x->type->dim));
+  return onnx_narrow(c, ir_reshape(c->b, r, rank, x->type->dim));
 }
