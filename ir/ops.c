@@ -20,6 +20,10 @@ const struct ir_type *op_type_of_dims(struct ir_module *m, const struct ir_node 
   const struct ir_attr *a = ir_attr_find(n, key);
   if (!a) return ir_type_get(m, e, 0, NULL);
   if (a->n > IR_MAX_RANK) { ir_op_error(m, n, IR_M0201, "rank %u; at most %d is supported", a->n, IR_MAX_RANK); return NULL; }
+  for (unsigned d = 0; d < a->n; d++) {
+    int64_t k;
+    if (ir_ix_const(a->ix[d], &k) && k < 0) { ir_op_error(m, n, IR_M0201, "axis %u would have size %lld", d, (long long)k); return NULL; }
+  }
   return ir_type_get(m, e, a->n, a->ix);
 }
 const struct ir_ix *op_loop(struct kir_nest_builder *b, const char *name, const struct ir_ix *ext, struct kir_axis *axes, unsigned *n)

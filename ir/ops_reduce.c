@@ -54,7 +54,7 @@ static struct kir_expr *reduce_nest(struct kir_nest_builder *b, const struct ir_
 static bool reduce_form(struct ir_module *m, struct ir_node *n)
 {
   const struct ir_value *x = n->in[0];
-  if (!x->form || n->out[0]->type->rank > 1) return false;
+  if (!x->form || !x->form_n || n->out[0]->type->rank > 1) return false;
   const struct ir_ix *v = x->form[0];
   enum kir_red r = red(n);
   if (x->type->rank == 0 || !ir_attr_find(n, "axes")) return false;

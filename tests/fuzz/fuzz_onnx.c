@@ -247,7 +247,10 @@ static void one_run(const struct ir_buf *seed)
 }
 int main(int argc, char **argv)
 {
-  struct ir_buf seeds[64] = { seed_conv(), seed_shapes(), seed_nested() };
+  static struct ir_buf seeds[4096];
+  seeds[0] = seed_conv();
+  seeds[1] = seed_shapes();
+  seeds[2] = seed_nested();
   unsigned n_seeds = 3;
   double seconds = 1e9;
   uint64_t runs = UINT64_MAX, done = 0, seed = 1, only = UINT64_MAX;
@@ -256,7 +259,7 @@ int main(int argc, char **argv)
     else if (!strcmp(argv[i], "--runs") && i + 1 < argc) runs = strtoull(argv[++i], NULL, 10);
     else if (!strcmp(argv[i], "--seed") && i + 1 < argc) seed = strtoull(argv[++i], NULL, 10);
     else if (!strcmp(argv[i], "--only") && i + 1 < argc) only = strtoull(argv[++i], NULL, 10);   /* the run that a crash named */
-    else if (n_seeds < 64) seeds[n_seeds++] = seed_file(argv[i]);
+    else if (n_seeds < 4096) seeds[n_seeds++] = seed_file(argv[i]);
   }
   struct timespec t0, t;
   clock_gettime(CLOCK_MONOTONIC, &t0);
