@@ -7,6 +7,7 @@
  * vectors along it, and each lane reduces its own row. */
 #include "codegen/library/skeleton.h"
 #include "codegen/library/flat.h"
+#include "codegen/library/row.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -335,6 +336,7 @@ static int64_t row_work(const struct cg_flat *f, unsigned shared)
 }
 static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
 {
+  if (t->lanes > 1) return cg_row_lanes_schedule(a, n, t);
   const char *why;
   unsigned shared;
   struct cg_flat *f = cg_flat_begin(a, (struct kir_nest *)n, &why); /* the nest's table gets symbols, the nest stays */
@@ -370,9 +372,9 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
 }
 static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *r, const struct cg_target *t, const char **why)
 {
+  if (t->lanes > 1) return cg_row_lanes_lower(a, n, r, t, why);
   struct cg_flat *f = cg_flat_begin(a, n, why);
   unsigned shared, lanes = r->inst && r->inst[0] == 'v' ? (unsigned)atoi(r->inst + 1) : 1, have = 0;
-  (void)t;
   if (!f) return NULL;
   if (!analyse(f, r->hold != NULL, &shared)) {
     *why = "no rows with reductions";

@@ -144,6 +144,10 @@ static inline bool lw_run(struct lowering *l, const char *text, const struct kir
   l->k = l->sk->lower(a, n, s, l->t, &why);
   ck_assert_msg(l->k != NULL, "%s\n%s", why, text);
   lw_rules(l);
+  if (!l->k->flat) {
+    cg_expand(l->k, l->t);
+    lw_rules(l);
+  }
   for (int native = 0; native < (l->no_native || !native_runs(l->t) ? 1 : 2); native++) {
     for (unsigned i = 0; i < n->args.n; i++) {
       int64_t elems = 0;

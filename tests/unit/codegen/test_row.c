@@ -85,6 +85,29 @@ START_TEST(reductions)
   l.tolerance = 0;
 }
 END_TEST
+/* ---- a warp for a row ---- */
+static const struct cg_target gpu = { .name = "test:gpu", .vec_lanes = 4, .n_vregs = 255, .fma = true, .cores = 8, .warps = 8, .lanes = 32 };
+START_TEST(lanes)
+{
+  struct lowering g = { &cg_skeleton_row, .t = &gpu, .no_native = true };
+  for (int i = 0; i < SIZES; i++) {
+    int n = sizes[i];
+    lw_check(&g, i, (struct kir_bind[]){ { "R", i % 4 * 4 + 1 }, { "C", n } }, 2,
+             "nest @t(x: f32[R, C], y: f32[R, C] out) where R in 1..32768, C in 1..1024 {" SOFTMAX("R", "C"));
+    lw_check(&g, i, (struct kir_bind[]){ { "R", i % 3 * 7 + 1 }, { "C", n / 4 * 4 + 4 } }, 2,
+             "nest @t(x: f32[R, C] align 64, y: f32[R, C] out align 64) where R in 1..32768, C in 4..1024 by 4 {" SOFTMAX("R", "C"));
+    lw_check(&g, i, NULL, 0,
+             "nest @t(x: f32[2, 3, %d], g: f32[%d], b: f32[%d], y: f32[2, 3, %d] out) {\n m[q < 2, r < 3] = (sum[c < %d] x[q, r, c])*%.9g\n"
+             " d[q < 2, r < 3, c < %d] = x[q, r, c] - m[q, r]\n v[q < 2, r < 3] = sum[c < %d] d[q, r, c]*d[q, r, c]\n y[q < 2, r < 3, c < %d] = d[q, r, "
+             "c]/sqrt(v[q, r]*%.9g + 0.00001)*g[c] + b[c] }",
+             n, n, n, n, n, 1.0 / n, n, n, n, 1.0 / n);
+    lw_check(&g, i, NULL, 0, "nest @t(x: f16[9, %d], y: f16[9] out) { y[r < 9] = (sum[c < %d] x[r, c])*f16{0.125} }", n, n);
+    lw_check(&g, i, NULL, 0,
+             "nest @t(x: f32[9, %d], y: i64[9] out) { m[r < 9] = max[c < %d] x[r, c]\n y[r < 9] = min[c < %d] select(eq(x[r, c], m[r]), i64{c}, i64{%d}) }", n,
+             n, n, n);
+  }
+}
+END_TEST
 static void add(TCase *t)
 {
   tcase_add_loop_test(t, softmax, 0, 3);
@@ -92,5 +115,6 @@ static void add(TCase *t)
   tcase_add_loop_test(t, layer_norm, 0, 3);
   tcase_add_loop_test(t, inner_axis, 0, 3);
   tcase_add_loop_test(t, reductions, 0, 3);
+  tcase_add_test(t, lanes);
 }
 int main(void) { return lw_main("row", add); }
