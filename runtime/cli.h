@@ -27,9 +27,11 @@ void *cli_alloc(uint64_t bytes);                      /* aligned to 64, zeroed; 
 
 /* One "[NAME=]VALUE" or "NAME[2,3]=VALUE". */
 struct cli_spec { uint32_t index; bool named; uint32_t rank; int64_t dim[MASSRT_MAX_RANK]; bool shaped; const char *value; };
-/* Resolves a list against the model's inputs or outputs (what: "input"). The longest name wins; values without a name go, in order, to those that no value
- * names. out: list->n entries. */
-int cli_resolve(const struct cli *c, const struct cli_list *list, const struct massrt_io *io, uint32_t n, const char *what, struct cli_spec *out);
+/* Resolves a list against the model's inputs or outputs (what: "input", "output", "expect"). The longest name wins; an .npz file without a name goes to all that
+ * no value names (to write) or whose names it holds (to read); other values without a name go, in order, to the rest. *out is to be freed. */
+int cli_resolve(const struct cli *c, const struct cli_list *list, const struct massrt_io *io, uint32_t n, const char *what, struct cli_spec **out, int *out_n);
+/* Reads s->value, an .npy, .npz or .pb file, for io; t->data is to be freed. what: "input", "expected". */
+int cli_read_file(const struct cli *c, const struct cli_spec *s, const struct massrt_io *io, const char *what, struct massrt_tensor *t);
 
 int cli_read_inputs(struct cli *c);                   /* c->in */
 int cli_check_outputs(const struct cli *c);           /* names and endings of --output and --expect, before anything runs */

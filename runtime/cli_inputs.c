@@ -54,26 +54,90 @@ static bool looks_named(const char *text)
   size_t n = strcspn(text, "=/");
   return text[n] == '=';
 }
-int cli_resolve(const struct cli *c, const struct cli_list *list, const struct massrt_io *io, uint32_t n, const char *what, struct cli_spec *out)
+struct resolving { const struct cli *c; const struct massrt_io *io; uint32_t n; const char *what; bool *taken; struct cli_spec *out; int n_out; };
+static int add(struct resolving *r, const struct cli_spec *s)
 {
-  bool *taken = calloc(n + 1, 1);
-  uint32_t next = 0;
-  int rc = taken ? 0 : cli_no_memory(c);
-  for (int i = 0; i < list->n && !rc; i++) {
-    out[i] = (struct cli_spec){ .value = list->v[i] };
-    if (!parse_named(list->v[i], io, n, &out[i])) continue;
-    if (taken[out[i].index]) rc = cli_fail(c, MASSRT_E_USAGE, "--%s: \"%s\" is given twice", what, io[out[i].index].name);
-    taken[out[i].index] = true;
-  }
-  for (int i = 0; i < list->n && !rc; i++) {
-    if (out[i].named) continue;
-    while (next < n && taken[next]) next++;
-    if (looks_named(list->v[i]) && (!strcmp(what, "output") || access(list->v[i], F_OK))) rc = unknown_name(c, list->v[i], io, n, what);
-    else if (next == n) rc = cli_fail(c, MASSRT_E_INPUT, "--%s %s: the model has no further %s", what, list->v[i], strcmp(what, "input") ? "output" : "input");
-    out[i].index = next++;
-  }
-  free(taken);
+  if (r->taken[s->index]) return cli_fail(r->c, MASSRT_E_USAGE, "--%s: \"%s\" is given twice", r->what, r->io[s->index].name);
+  r->taken[s->index] = true;
+  r->out[r->n_out++] = *s;
+  return 0;
+}
+/* An archive without a name. */
+static int add_archive(struct resolving *r, const char *file)
+{
+  struct massrt_npz z = { 0 };
+  char err[256];
+  bool write = !strcmp(r->what, "output");
+  int rc = write ? 0 : massrt_npz_open(file, &z, err, sizeof err), before = r->n_out;
+  if (rc) return cli_fail(r->c, rc, "--%s %s: %s", r->what, file, err);
+  for (uint32_t i = 0; i < r->n; i++)
+    if (!r->taken[i] && (write || massrt_npz_find(&z, r->io[i].name))) add(r, &(struct cli_spec){ .index = i, .value = file });
+  if (r->n_out == before && !write) rc = cli_fail(r->c, MASSRT_E_INPUT, "--%s %s: none of its %u arrays has the name of an %s", r->what, file, z.n, strcmp(r->what, "input") ? "output" : "input");
+  massrt_npz_close(&z);
   return rc;
+}
+static int add_next(struct resolving *r, const char *text, uint32_t *next)
+{
+  const char *thing = strcmp(r->what, "input") ? "output" : "input";
+  while (*next < r->n && r->taken[*next]) ++*next;
+  if (looks_named(text) && (!strcmp(r->what, "output") || access(text, F_OK))) return unknown_name(r->c, text, r->io, r->n, r->what);
+  if (*next == r->n) return cli_fail(r->c, MASSRT_E_INPUT, "--%s %s: the model has no further %s", r->what, text, thing);
+  return add(r, &(struct cli_spec){ .index = *next, .value = text });
+}
+/* Three rounds: named values, archives, the others. */
+static int resolve(struct resolving *r, const struct cli_list *list, bool *done)
+{
+  uint32_t next = 0;
+  int rc = 0;
+  for (int i = 0; i < list->n && !rc; i++) {
+    struct cli_spec s = { .value = list->v[i] };
+    done[i] = parse_named(list->v[i], r->io, r->n, &s);
+    if (done[i]) rc = add(r, &s);
+  }
+  for (int i = 0; i < list->n && !rc; i++) {
+    if (done[i] || massrt_format_of(list->v[i]) != MASSRT_NPZ || (looks_named(list->v[i]) && access(list->v[i], F_OK))) continue;
+    rc = add_archive(r, list->v[i]);
+    done[i] = true;
+  }
+  for (int i = 0; i < list->n && !rc; i++)
+    if (!done[i]) rc = add_next(r, list->v[i], &next);
+  return rc;
+}
+int cli_resolve(const struct cli *c, const struct cli_list *list, const struct massrt_io *io, uint32_t n, const char *what, struct cli_spec **out, int *out_n)
+{
+  struct resolving r = { c, io, n, what, calloc(n + 1, 1), calloc(n + 1, sizeof **out), 0 };
+  bool *done = calloc((size_t)list->n + 1, 1);
+  int rc = r.taken && r.out && done ? resolve(&r, list, done) : cli_no_memory(c);
+  free(r.taken);
+  free(done);
+  *out = r.out;
+  *out_n = r.n_out;
+  return rc;
+}
+/* The array for io in an archive: that of its name, or the only one. */
+static int read_npz(const char *file, const struct massrt_io *io, struct massrt_tensor *t, char *err, size_t err_n)
+{
+  struct massrt_npz z;
+  int rc = massrt_npz_open(file, &z, err, err_n);
+  if (rc) return rc;
+  const struct massrt_npz_entry *x = massrt_npz_find(&z, io->name);
+  if (!x && z.n == 1) x = z.entry;
+  if (x) rc = massrt_npz_read(&z, x, io->elem, t, err, err_n);
+  else {
+    snprintf(err, err_n, "none of its %u arrays has this name", z.n);
+    rc = MASSRT_E_INPUT;
+  }
+  massrt_npz_close(&z);
+  return rc;
+}
+int cli_read_file(const struct cli *c, const struct cli_spec *s, const struct massrt_io *io, const char *what, struct massrt_tensor *t)
+{
+  char err[256];
+  enum massrt_format f = massrt_format_of(s->value);
+  int rc = f == MASSRT_NPZ  ? read_npz(s->value, io, t, err, sizeof err)
+           : f == MASSRT_PB ? massrt_pb_read(s->value, t, err, sizeof err)
+                            : massrt_npy_read(s->value, io->elem, t, err, sizeof err);
+  return rc ? cli_fail(c, rc, "%s \"%s\": %s: %s", what, io->name, s->value, err) : 0;
 }
 
 /* ---- random: the same values on every machine ---- */
@@ -105,13 +169,8 @@ static void fill_random(struct massrt_tensor *t, uint64_t elems, uint64_t seed, 
 }
 
 /* ---- reading ---- */
-enum source { FROM_NPY, FROM_RAW, FROM_RANDOM, FROM_VALUE };
+enum source { FROM_FILE, FROM_RAW, FROM_RANDOM, FROM_VALUE };
 struct source_of { enum source kind; uint64_t seed; double value; };
-static bool ends(const char *s, const char *end)
-{
-  size_t n = strlen(s), m = strlen(end);
-  return n >= m && !strcmp(s + n - m, end);
-}
 static int classify(const struct cli *c, const struct cli_spec *s, struct source_of *out)
 {
   char *end;
@@ -127,9 +186,9 @@ static int classify(const struct cli *c, const struct cli_spec *s, struct source
   if (word && !strcmp(s->value, "zeros")) return 0;
   out->value = strtod(s->value, &end);
   if (s->named && end != s->value && !*end) return 0;
-  out->kind = ends(s->value, ".raw") ? FROM_RAW : FROM_NPY;
-  if (out->kind == FROM_RAW || ends(s->value, ".npy") || !strcmp(s->value, "-")) return 0;
-  return cli_fail(c, MASSRT_E_USAGE, "--input %s: expected a file that ends in .npy or .raw, - (npy from standard input), random, zeros or a number", s->value);
+  out->kind = massrt_format_of(s->value) == MASSRT_RAW ? FROM_RAW : FROM_FILE;
+  if (massrt_format_of(s->value) != MASSRT_NO_FORMAT) return 0;
+  return cli_fail(c, MASSRT_E_USAGE, "--input %s: expected a file that ends in .npy, .npz, .pb or .raw, - (npy from standard input), random, zeros or a number", s->value);
 }
 /* Sizes from NAME[2,3]=: of all axes, or of the dynamic ones alone. */
 static int apply_dims(const struct cli *c, const struct cli_spec *s, const struct massrt_signature *sig, struct massrt_tensor *t)
@@ -141,14 +200,6 @@ static int apply_dims(const struct cli *c, const struct cli_spec *s, const struc
   for (uint32_t a = 0; a < sig->rank; a++)
     if (s->rank == sig->rank || sig->dim[a] < 0) t->dim[a] = s->dim[k++];
   return 0;
-}
-static int read_npy(const struct cli *c, const struct cli_spec *s, struct massrt_tensor *t)
-{
-  char err[256];
-  uint32_t want = c->p->inputs[s->index].elem;
-  if (s->shaped) return cli_fail(c, MASSRT_E_USAGE, "--input %s: an npy file has its own shape", s->value);
-  int rc = massrt_npy_read(s->value, want, t, err, sizeof err);
-  return rc ? cli_fail(c, rc, "input \"%s\": %s: %s", c->p->inputs[s->index].name, s->value, err) : 0;
 }
 static int make_data(const struct cli *c, const struct cli_spec *s, const struct source_of *from, uint32_t index)
 {
@@ -171,15 +222,17 @@ static bool open_shape(const struct massrt_tensor *t)
   return false;
 }
 /* What each input comes from: files are read at once, since their shapes give others theirs. */
-static int first_pass(const struct cli *c, const struct cli_spec *specs, const struct cli_spec **of, struct source_of *from)
+static int first_pass(const struct cli *c, const struct cli_spec *specs, int n, const struct cli_spec **of, struct source_of *from)
 {
-  for (int i = 0; i < c->inputs.n; i++) {
+  for (int i = 0; i < n; i++) {
     const struct cli_spec *s = &specs[i];
     struct massrt_signature sig;
     massrt_input_signature(c->x, s->index, &sig);
     of[s->index] = s;
     int rc = classify(c, s, &from[s->index]);
-    if (!rc && from[s->index].kind == FROM_NPY) rc = read_npy(c, s, &c->in[s->index]);
+    bool file = from[s->index].kind == FROM_FILE;
+    if (!rc && file && s->shaped) rc = cli_fail(c, MASSRT_E_USAGE, "--input %s: a file of this kind has its own shape", s->value);
+    else if (!rc && file) rc = cli_read_file(c, s, &c->p->inputs[s->index], "input", &c->in[s->index]);
     else if (!rc && s->shaped) rc = apply_dims(c, s, &sig, &c->in[s->index]);
     if (!rc && from[s->index].kind == FROM_RAW && open_shape(&c->in[s->index]))
       rc = cli_fail(c, MASSRT_E_INPUT, "input \"%s\": a raw file has no shape; give the sizes of its dynamic dims: --input '%s[2,3]=%s'", sig.name, sig.name, s->value);
@@ -214,17 +267,18 @@ static int second_pass(struct cli *c, const struct cli_spec **of, const struct s
   rc = massrt_prepare(c->x, c->in, NULL);              /* refuse shapes before memory is taken for them */
   if (rc) return cli_fail(c, rc, "%s", massrt_error(c->x));
   for (uint32_t i = 0; i < c->p->n_inputs && !rc; i++)
-    if (!of[i] || from[i].kind != FROM_NPY) rc = make_data(c, of[i], &from[i], i);
+    if (!of[i] || from[i].kind != FROM_FILE) rc = make_data(c, of[i], &from[i], i);
   return rc;
 }
 int cli_read_inputs(struct cli *c)
 {
   uint32_t n = c->p->n_inputs;
-  struct cli_spec *specs = calloc((size_t)c->inputs.n + 1, sizeof *specs);
+  struct cli_spec *specs = NULL;
+  int n_specs = 0;
   const struct cli_spec **of = calloc(n + 1, sizeof *of);
   struct source_of *from = calloc(n + 1, sizeof *from);
   c->in = calloc(n + 1, sizeof *c->in);
-  int rc = specs && of && from && c->in ? cli_resolve(c, &c->inputs, c->p->inputs, n, "input", specs) : cli_no_memory(c);
+  int rc = of && from && c->in ? cli_resolve(c, &c->inputs, c->p->inputs, n, "input", &specs, &n_specs) : cli_no_memory(c);
   for (uint32_t i = 0; i < n && !rc; i++) {
     struct massrt_signature sig;
     massrt_input_signature(c->x, i, &sig);
@@ -232,7 +286,7 @@ int cli_read_inputs(struct cli *c)
     memcpy(c->in[i].dim, sig.dim, sizeof sig.dim);
     from[i].kind = FROM_RANDOM;
   }
-  if (!rc) rc = first_pass(c, specs, of, from);
+  if (!rc) rc = first_pass(c, specs, n_specs, of, from);
   if (!rc) rc = second_pass(c, of, from);
   free(specs);
   free(of);

@@ -36,51 +36,63 @@ void json_shape(const struct massrt_tensor *t)
 }
 
 /* ---- files ---- */
-static bool is_raw(const char *s)
+static int resolve(const struct cli *c, const struct cli_list *list, const char *what, struct cli_spec **out, int *out_n)
 {
-  size_t n = strlen(s);
-  return n >= 4 && !strcmp(s + n - 4, ".raw");
-}
-static bool is_npy(const char *s)
-{
-  size_t n = strlen(s);
-  return !strcmp(s, "-") || (n >= 4 && !strcmp(s + n - 4, ".npy"));
-}
-static int known_ending(const struct cli *c, const char *option, const char *file)
-{
-  return is_raw(file) || is_npy(file) ? 0 : cli_fail(c, MASSRT_E_USAGE, "%s %s: expected a file that ends in .npy or .raw, or - (npy)", option, file);
-}
-static int resolve(const struct cli *c, const struct cli_list *list, const char *what, struct cli_spec **out)
-{
-  char option[16];
-  snprintf(option, sizeof option, "--%s", what);
-  *out = calloc((size_t)list->n + 1, sizeof **out);
-  if (!*out) return cli_no_memory(c);
-  int rc = cli_resolve(c, list, c->p->outputs, c->p->n_outputs, what, *out);
-  for (int i = 0; i < list->n && !rc; i++) rc = known_ending(c, option, (*out)[i].value);
+  int rc = cli_resolve(c, list, c->p->outputs, c->p->n_outputs, what, out, out_n);
+  for (int i = 0; i < *out_n && !rc; i++)
+    if (massrt_format_of((*out)[i].value) == MASSRT_NO_FORMAT)
+      rc = cli_fail(c, MASSRT_E_USAGE, "--%s %s: expected a file that ends in .npy, .npz, .pb or .raw, or - (npy)", what, (*out)[i].value);
   return rc;
 }
 int cli_check_outputs(const struct cli *c)
 {
   struct cli_spec *s = NULL;
-  int rc = resolve(c, &c->outputs, "output", &s);
-  for (int i = 0; i < c->outputs.n && !rc; i++)
+  int n, rc = resolve(c, &c->outputs, "output", &s, &n);
+  for (int i = 0; i < n && !rc; i++)
     if (c->json && !strcmp(s[i].value, "-")) rc = cli_fail(c, MASSRT_E_USAGE, "--output - and --json both want standard output");
   free(s);
-  if (!rc) rc = resolve(c, &c->expects, "expect", &s);
-  else return rc;
+  if (rc) return rc;
+  rc = resolve(c, &c->expects, "expect", &s, &n);
   free(s);
   return rc;
+}
+/* All outputs that go to the archive s[i], which is the first of them. */
+static int write_archive(const struct cli *c, const struct cli_spec *s, int n, int i, char *err, size_t err_n)
+{
+  const char **name = calloc((size_t)n, sizeof *name);
+  struct massrt_tensor *t = calloc((size_t)n, sizeof *t);
+  uint32_t k = 0;
+  for (int j = i; j < n && name && t; j++) {
+    if (strcmp(s[j].value, s[i].value)) continue;
+    name[k] = c->p->outputs[s[j].index].name;
+    t[k++] = c->out[s[j].index];
+  }
+  int rc = name && t ? massrt_npz_write(s[i].value, k, name, t, err, err_n) : MASSRT_E_MEMORY;
+  free(name);
+  free(t);
+  return rc;
+}
+static int write_output(const struct cli *c, const struct cli_spec *s, int n, int i, char *err, size_t err_n)
+{
+  const struct massrt_tensor *t = &c->out[s[i].index];
+  switch (massrt_format_of(s[i].value)) {
+  case MASSRT_RAW: return massrt_raw_write(s[i].value, t, err, err_n);
+  case MASSRT_PB: return massrt_pb_write(s[i].value, c->p->outputs[s[i].index].name, t, err, err_n);
+  case MASSRT_NPZ:
+    for (int j = 0; j < i; j++)
+      if (!strcmp(s[j].value, s[i].value)) return 0;
+    return write_archive(c, s, n, i, err, err_n);
+  default: return massrt_npy_write(s[i].value, t, err, err_n);
+  }
 }
 int cli_write_outputs(const struct cli *c)
 {
   struct cli_spec *s = NULL;
-  char err[256];
-  int rc = resolve(c, &c->outputs, "output", &s);
-  for (int i = 0; i < c->outputs.n && !rc; i++) {
-    const struct massrt_tensor *t = &c->out[s[i].index];
-    fflush(stdout);
-    rc = is_raw(s[i].value) ? massrt_raw_write(s[i].value, t, err, sizeof err) : massrt_npy_write(s[i].value, t, err, sizeof err);
+  char err[256] = "no memory";
+  int n, rc = resolve(c, &c->outputs, "output", &s, &n);
+  fflush(stdout);
+  for (int i = 0; i < n && !rc; i++) {
+    rc = write_output(c, s, n, i, err, sizeof err);
     if (rc) cli_fail(c, rc, "output \"%s\": %s: %s", c->p->outputs[s[i].index].name, s[i].value, err);
   }
   free(s);
@@ -280,9 +292,10 @@ static int read_expected(const struct cli *c, const struct cli_spec *s, struct m
   char err[256], want[512], have[512];
   *e = *y;
   e->data = NULL;
-  if (is_raw(s->value) && !(e->data = cli_alloc(e->bytes))) return cli_no_memory(c);
-  int rc = is_raw(s->value) ? massrt_raw_read(s->value, e, err, sizeof err) : massrt_npy_read(s->value, y->elem, e, err, sizeof err);
-  if (rc) return cli_fail(c, rc, "expected \"%s\": %s: %s", name, s->value, err);
+  bool raw = massrt_format_of(s->value) == MASSRT_RAW;
+  if (raw && !(e->data = cli_alloc(e->bytes))) return cli_no_memory(c);
+  int rc = raw ? massrt_raw_read(s->value, e, err, sizeof err) : cli_read_file(c, s, &c->p->outputs[s->index], "expected", e);
+  if (rc) return raw ? cli_fail(c, rc, "expected \"%s\": %s: %s", name, s->value, err) : rc;
   if (same_shape(e, y) && (e->elem == y->elem || float_pair(e->elem, y->elem))) return 0;
   massrt_type_text(have, sizeof have, e->elem, e->rank, e->dim, NULL);
   massrt_type_text(want, sizeof want, y->elem, y->rank, y->dim, NULL);
@@ -292,9 +305,9 @@ int cli_compare(struct cli *c)
 {
   struct cli_spec *s = NULL;
   bool differs = false;
-  int rc = resolve(c, &c->expects, "expect", &s);
+  int n, rc = resolve(c, &c->expects, "expect", &s, &n);
   if (c->json) { json_key(c, "expect"); putchar('['); }
-  for (int i = 0; i < c->expects.n && !rc; i++) {
+  for (int i = 0; i < n && !rc; i++) {
     struct massrt_tensor e = { 0 };
     struct diff d;
     rc = read_expected(c, &s[i], &e);

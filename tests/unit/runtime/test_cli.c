@@ -25,7 +25,7 @@ static void setup(void)
   strcpy(dir, "cli-test-XXXXXX");
   ck_assert_ptr_nonnull(mkdtemp(dir));
   ck_assert_int_eq(run("$M --input 'x[2]=1' --input m=5 --output y=y.npy --output z.npy; $M --input 'x[2]=1' --input m=5 --output y.raw;"
-                       " $M --input 'x[5]=1' --input m=1 --output y5.npy; head -c 100 y.npy >short.npy"), 0);
+                       " $M --input 'x[5]=1' --input m=1 --output y5.npy; $M --input 'x[2]=1' --input m=5 --output all.npz; $M --input 'x[2]=1' --input m=5 --output y=y.pb --output z.pb; head -c 100 y.npy >short.npy"), 0);
 }
 static void teardown(void)
 {
@@ -76,6 +76,19 @@ static const struct { const char *line; int status; const char *says; } rows[] =
   { "$M --input x=zeros --input m=0 --output q=y.npy", 1, "no output has this name" },
   { "$M --input x=zeros --input m=0 --output - --json", 2, "both want standard output" },
   { "$M --input x=zeros --input m=0 >/dev/full", 74, "No space left" },
+  { "$M --input 'x[2]=1' --input m=5 --expect all.npz", 0, "z: agrees" },
+  { "$M --input 'x[2]=1' --input m=6 --expect all.npz", 1, "y: differs" },
+  { "$M --input 'x[2]=1' --input m=5 --expect z=all.npz --expect y.pb", 0, "y: agrees" },
+  { "$M --input 'x[2]=1' --input m=5 --expect z=y.pb", 1, "y.pb is f32[2,4], the output is i64[1]" },
+  { "$M --input 'x[2]=1' --input m=5 --output z=z2.npz --output y=z2.npz && cmp z2.npz all.npz || $M --input 'x[2]=1' --input m=5 --expect z2.npz", 0, "z: agrees" },
+  { "$M --input all.npz --input m=0", 1, "none of its 2 arrays has the name of an input" },
+  { "$M --input x=all.npz --input m=0", 1, "input \"x\": all.npz: none of its 2 arrays has this name" },
+  { "$M --input 'x[2]=1' --input m=5 --output y=one.npz && $M --input x=one.npz --input m=0 --output - | cmp - y.npy", 1, "differ" },
+  { "$M --input y.pb --input m=0 --output a.npy && $M --input x=y.npy --input m=0 --expect a.npy", 0, "agrees" },
+  { "$M --input x=z.pb --input m=0", 1, "input \"x\": element type is i64, expected f32" },
+  { "$M --input absent.npz", 74, "--input absent.npz: cannot be opened" },
+  { "cp y.npy bad.npz; $M --input bad.npz", 74, "not an npz file" },
+  { "cp y.npy bad.pb; $M --input x=bad.pb --input m=1", 74, "not a TensorProto" },
   { "$N --input 'in=x[2]=5' --input 'in[2]=1' --expect y=y.npy", 0, "y: agrees" },               /* the longest name wins */
   { "$N --input 'in=x[2][4]=5' --input in=y.npy", 0, "y: f32[2,4]" },
   { "$N --input 'in=x=5'", 2, "expected a file that ends in" },
