@@ -17,10 +17,11 @@ CASES = [
     ("resnet101", ["width=16", "size=160"]),
     ("resnet152", ["width=16"]),
     ("resnet152", ["width=16", "--seed", "7"]),
+    ("vgg16", ["width=8"]),
 ]
 if os.environ.get("MASSC_FULL_TESTS"):
     CASES += [("alexnet", []), ("resnet50", []), ("resnet101", []), ("resnet152", [])]
-PARAMS = {"alexnet": 61100840, "resnet50": 25610152, "resnet101": 44654504, "resnet152": 60344232}  # torchvision's parameters, batch norm's running statistics included
+PARAMS = {"alexnet": 61100840, "resnet50": 25610152, "resnet101": 44654504, "resnet152": 60344232, "vgg16": 138357544}  # torchvision's parameters, batch norm's running statistics included
 
 try:
     import numpy as np, onnx, onnxruntime as ort
