@@ -50,6 +50,7 @@ static bool read_rows(struct pass_ctx *c, FILE *f, rows_vec *rows)
       key = NULL;
       break;
     case YAML_SEQUENCE_START_EVENT: ok = bad_yaml(c, "a list", e.start_mark.line); break;
+    case YAML_ALIAS_EVENT: ok = bad_yaml(c, "an alias", e.start_mark.line); break;
     case YAML_STREAM_END_EVENT: end = true; break;
     default: break;
     }

@@ -1,33 +1,66 @@
 """Sums up a meson test run: failures with their output's end, skips with their reasons, the ten slowest parts, and the closing line.
-Usage: test_summary.py testlog.junit.xml testlog.json LOG. Exit 1 when something failed or nothing ran."""
-import json, re, sys, xml.etree.ElementTree as ET
 
-junit, log, text = sys.argv[1:4]
-passed, failed, skipped, failures, skips = 0, 0, 0, [], []
-for suite in ET.parse(junit).getroot():
-    for case in suite.iter("testcase"):
-        name = f"{suite.get('name')}/{case.get('name')}"
-        if case.find("skipped") is not None:
-            skipped += 1
-            skips.append((name, case.find("skipped").get("message") or ""))
-        elif case.find("failure") is not None or case.find("error") is not None:
-            failed += 1
-            failures.append(name)
-        else:
-            passed += 1
-parts = []
-for line in open(log):
+usage: test_summary.py testlog.json        exit status 1 when something failed or nothing passed
+
+Every result of a test that prints TAP counts, a test of another kind counts once. (meson's own counts are of tests, and its JUnit file drops the reasons of skips.)"""
+import json, re, sys
+
+RESULT = re.compile(r"^(not )?ok\b[ \t]*(\d+)?[ \t]*-?[ \t]*((?:\\.|[^#\\])*)(?:#[ \t]*(\w+):?[ \t]*(.*))?$")
+PLAN = re.compile(r"^1\.\.(\d+)(?:[ \t]*#[ \t]*(?:skip\w*:?)?[ \t]*(.*))?$", re.I)
+passed, failures, skips, parts, shown = 0, [], [], [], []
+
+
+def tap(name, out):
+    """Counts the results of a TAP stream; (results read, failures among them, number planned)."""
+    global passed
+    results = bad = 0
+    planned = None
+    for line in out.splitlines():
+        plan, m = PLAN.match(line), RESULT.match(line)
+        if plan:
+            planned = int(plan[1])
+            if planned == 0:
+                skips.append((name, plan[2] or ""))
+        elif m:
+            results += 1
+            what, word = f"{name}: {m[3].strip()}", (m[4] or "").lower()
+            if word.startswith("skip"):
+                skips.append((what, m[5]))
+            elif m[1] and word != "todo":
+                bad += 1
+                failures.append(what)
+            else:
+                passed += 1
+    return results, bad, planned
+
+
+def reason(t):
+    m = re.search(r"^SKIP(?:PED)?:? *(.+)$", t.get("stdout", "") + "\n" + t.get("stderr", ""), re.M)
+    return m[1] if m else ""
+
+
+for line in open(sys.argv[1]):
     t = json.loads(line)
-    parts.append((t["duration"], t["name"]))
-    out = t.get("stdout", "")
-    m = re.search(r"# SKIP:? *(.*)|^1\.\.0 # SKIP *(.*)|^SKIP: *(.*)", out, re.M | re.I)
-    if m and t["result"] == "SKIP":
-        skips = [(n, r or next(g for g in m.groups() if g is not None)) if n.endswith(t["name"].split(":")[-1].strip()) else (n, r) for n, r in skips]
-    if t["result"] in ("FAIL", "ERROR", "TIMEOUT"):
-        print(f"--- {t['name']}: {t['result']}\n{out[-3000:]}{t.get('stderr', '')[-3000:]}")
-        if not any(t["name"].split(":")[-1].strip() in f for f in failures):
-            failed += 1
-            failures.append(t["name"])
+    name, out, result = t["name"].split(" / ")[-1], t.get("stdout", ""), t["result"]
+    parts.append((t["duration"], name))
+    broken = result in ("FAIL", "ERROR", "TIMEOUT", "INTERRUPT", "UNEXPECTEDPASS")
+    if re.search(r"^1\.\.\d+", out, re.M):
+        results, bad, planned = tap(name, out)
+        if broken and not bad:
+            failures.append(f"{name}: {result}, {results} of {planned} results")
+    elif broken:
+        failures.append(f"{name}: {result}")
+    elif result == "SKIP":
+        skips.append((name, reason(t)))
+    else:
+        passed += 1
+    if broken:
+        shown.append((name, result, out, t.get("stderr", "")))
+
+for name, result, out, err in shown:
+    if re.search(r"^1\.\.\d+", out, re.M):
+        out = "\n".join(line for line in out.splitlines() if not line.startswith("ok "))
+    print(f"--- {name}: {result}\n{out[-4000:]}\n{err[-2000:]}")
 print("\nslowest:")
 for d, n in sorted(parts, reverse=True)[:10]:
     print(f"  {d:7.1f} s  {n}")
@@ -35,5 +68,5 @@ for n, why in skips:
     print(f"skipped: {n}: {why or 'no reason given'}")
 for f in failures:
     print(f"FAILED: {f}")
-print(f"{passed} passed, {failed} failed, {skipped} skipped")
-sys.exit(bool(failed) or passed == 0)
+print(f"{passed} passed, {len(failures)} failed, {len(skips)} skipped")
+sys.exit(bool(failures) or passed == 0)

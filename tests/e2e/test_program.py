@@ -1,0 +1,180 @@
+"""What an executable needs and what it is: libraries, an empty root, the same bytes however it was made, its figures."""
+from e2e import *
+import json, threading
+
+MIB = 1 << 20
+
+
+def needed(path):
+    return sorted(set(line.split()[-1].strip("[]") for line in run(tool("readelf", "binutils"), "-d", path).out.splitlines() if "(NEEDED)" in line))
+
+
+@case("needs libc and libm only")
+def libraries():
+    massc(small_alexnet(), "-o", "a.bin")
+    # the loader is there for every program that is not static
+    extra = set(needed("a.bin")) - {"libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"}
+    assert not extra, f"needs {extra} as well"
+    ldd = run(tool("ldd", "libc-bin"), "./a.bin").out
+    assert "not found" not in ldd, ldd
+    for line in ldd.splitlines():
+        assert line.split()[0].startswith(("linux-vdso", "libc.so.6", "libm.so.6", "/lib64/ld-linux")), ldd
+
+
+@case("runs in an empty root with those two and the loader")
+def empty_root():
+    if os.geteuid():
+        raise Skip("chroot needs root")
+    massc(small_alexnet(), "-o", "a.bin")
+    root = os.path.abspath("root")
+    shutil.rmtree(root, ignore_errors=True)
+    os.makedirs(root)
+    for line in run("ldd", "./a.bin").out.splitlines():
+        path = next((w for w in line.split() if w.startswith("/")), None)
+        if path:
+            os.makedirs(root + os.path.dirname(path), exist_ok=True)
+            shutil.copy(path, root + path)
+    shutil.copy("a.bin", root + "/a.bin")
+
+    def inside(*args, **more):
+        return run("/a.bin", *args, preexec_fn=lambda: (os.chroot(root), os.chdir("/"), os.setgid(65534), os.setuid(65534)), env={}, **more)
+    try:
+        d = inside("--input", "input[2,3,224,224]=random:3")
+    except subprocess.SubprocessError as e:
+        raise Skip(f"this sandbox allows no chroot: {e}")
+    assert "f32[2,20]" in d.out, d
+    inside("--input", "input[2,3,224,224]=random:3", "--output", "/y.npy", status=74)     # nobody may not write there
+    assert not os.path.exists(root + "/y.npy")
+    inside("--info")
+
+
+@case("the same bytes for any -j, folder, model path and environment")
+def same_bytes():
+    model = os.path.abspath(small_resnet())
+    flags = ["--target", "cpu:x86-64-v3"]
+    massc(*flags, "-j1", model, "-o", "one.bin")
+    want = open("one.bin", "rb").read()
+    massc(*flags, "-j2", model, "-o", "two.bin")
+    assert open("two.bin", "rb").read() == want, "-j2 gives other bytes than -j1"
+    os.makedirs("other/deep", exist_ok=True)
+    shutil.copy(model, "other/deep/" + os.path.basename(model))
+    massc(*flags, "-j7", os.path.basename(model), "-o", "x.bin", cwd="other/deep", env={"PATH": os.environ["PATH"], "LANG": "de_DE.UTF-8", "TMPDIR": os.path.abspath("other")})
+    assert open("other/deep/x.bin", "rb").read() == want, "another folder gives other bytes"
+    massc(*flags, "-c", model, "-o", "one.o", "--name", "m")
+    massc(*flags, "-c", "-j1", model, "-o", "other/one.o", "--name", "m")
+    assert open("one.o", "rb").read() == open("other/one.o", "rb").read(), "objects differ"
+    assert open("one.h").read() == open("other/one.h").read(), "headers differ"
+
+
+@case("the same bytes for another user")
+def other_user():
+    if os.geteuid():
+        raise Skip("needs root to become someone else")
+    model = os.path.abspath(small_resnet())
+    flags = ["--target", "cpu:x86-64-v3", model, "-o"]
+    massc(*flags, "root.bin")
+    place = os.path.abspath("nobody")
+    os.makedirs(place, exist_ok=True)
+    os.chown(place, 65534, 65534)
+    copy = place + "/massc"                             # the build folder may not be open to others
+    shutil.copy(MASSC, copy)
+    os.chmod(copy, 0o755)
+    become = lambda: (os.setgroups([]), os.setgid(65534), os.setuid(65534), os.umask(0o077))
+    run(copy, *flags, "x.bin", cwd=place, env={"PATH": os.environ["PATH"], "HOME": place}, preexec_fn=become)
+    assert open(place + "/x.bin", "rb").read() == open("root.bin", "rb").read()
+
+
+@case("size: weights as stored after import + 2 MiB")
+def size():
+    for make, name in ((small_alexnet, "alexnet"), (small_resnet, "resnet")):
+        model = make()
+        told = []
+        for level in ("-O0", "-O2"):
+            massc(level, model, "-o", "s.bin")
+            stored, got = os.path.getsize(model), os.path.getsize("s.bin")      # the model file is its weights and some names
+            assert got <= stored + 2 * MIB, f"{level}: {got} bytes for a model of {stored}"
+            told.append(f"{(got - stored) / MIB:+.2f} MiB at {level}")
+    return ", ".join(told)
+
+
+class Watch(threading.Thread):
+    """Peak of the memory of a process and its children, sampled; proportional shares, so that mapped files count once."""
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.peak, self.end = pid, 0, False
+
+    def run(self):
+        while not self.end:
+            total = 0
+            for pid in self.family():
+                try:
+                    rollup = open(f"/proc/{pid}/smaps_rollup").read()
+                    total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
+                except (OSError, StopIteration):
+                    pass
+            self.peak = max(self.peak, total)
+            time.sleep(0.01)
+
+    def family(self):
+        todo, seen = [self.pid], []
+        while todo:
+            p = todo.pop()
+            seen.append(p)
+            try:
+                for t in os.listdir(f"/proc/{p}/task"):
+                    todo += [int(c) for c in open(f"/proc/{p}/task/{t}/children").read().split()]
+            except OSError:
+                pass
+        return seen
+
+
+@case("large weights: memory of massc and its children, size, start to ready")
+def large():
+    """AlexNet in full: 244 MB of weights, most of them in three matrices."""
+    model = mkmodel("alexnet", "big.onnx")
+    stored = os.path.getsize(model)
+    p = subprocess.Popen([MASSC, model, "-o", "big.bin"])
+    w = Watch(p.pid)
+    w.start()
+    _, status, usage = os.wait4(p.pid, 0)
+    p.returncode = status
+    w.end = True
+    w.join()
+    assert status == 0, f"massc: {status}"
+    peak = max(w.peak, usage.ru_maxrss * 1024)
+    assert peak <= stored + 250 * MIB, f"peak memory {peak / MIB:.0f} MiB, the model has {stored / MIB:.0f} MiB"
+    assert os.path.getsize("big.bin") <= stored + 2 * MIB, f"{os.path.getsize('big.bin')} bytes, the model has {stored}"
+    best, x = 1e9, ["--input", "input[1,3,224,224]=random:1", "--bench=0.01", "--json"]
+    run("./big.bin", *x)                                # warms the file cache
+    for _ in range(20):                                 # on a busy machine some starts are slow; the program's own part shows in the fastest
+        best = min(best, json.loads(run("./big.bin", *x).out)["start_ms"])
+        if best <= 100:
+            break
+        time.sleep(0.5)
+    assert best <= 100, f"{best} ms from start to ready"
+    return f"massc peaked at the model + {(peak - stored) / MIB:.0f} MiB, executable {(os.path.getsize('big.bin') - stored) / MIB:+.2f} MiB, ready after {best:.0f} ms"
+
+
+@case("planned activations: at most 1.15 times the largest sum of live tensors")
+def planned():
+    told = []
+    mkmodel("resnet50", "r50.onnx", "width=16")
+    mkmodel("alexnet", "alex.onnx", "width=16", "hidden=64")
+    for model in ("r50.onnx", "alex.onnx", small_resnet()):
+        for batch in (1, 3):
+            for level in ("-O0", "-O2"):
+                j = json.loads(massc("check", "--json", level, "--dim", f"batch={batch}", model).out)
+                ratio = j["activation_bytes"] / j["live_bytes"]
+                assert j["live_bytes"] > 0 and 1 <= ratio <= 1.15, f"{model} {level} batch {batch}: {ratio:.3f}"
+                told.append(ratio)
+    return f"at most {max(told):.3f}"
+
+
+@case("massc check: JSON and text")
+def check():
+    j = json.loads(massc("check", "--json", "--dim", "batch=1", small_alexnet()).out)
+    assert j["supported"] is True and j["operations"] > 0 and j["weights_bytes"] > 0, j
+    assert "supported" in massc("check", small_alexnet()).out
+
+
+main()
