@@ -3,6 +3,7 @@
 #include "tests/unit/codegen/run_native.h"
 #include <check.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -345,6 +346,80 @@ START_TEST(lanes_with_offsets_of_their_own)
   kb_close(&b);
 }
 END_TEST
+/* y[i] = x[2*rows[i]] where rows[i] >= 0, else -1, the index array stored backwards; scalars, and lanes of 4 with offsets of their own */
+START_TEST(index_arrays)
+{
+  SKIP_UNLESS_RUNS(level(_i));
+  for (unsigned lanes = 1; lanes <= 4; lanes += 3) {
+    struct kb b;
+    struct kir_block *outer;
+    kb_open(&b);
+    struct kir_arr *rows = kb_arg(&b, "rows", IR_i32, 8, false), *x = kb_arg(&b, "x", IR_f32, 16, false), *y = kb_arg(&b, "y", IR_f32, 8, true);
+    rows->at = ir_ix_sub(kb_int(&b, 7), ir_ix_coord(b.n->ixs, 0));
+    kb_kern(&b);
+    const struct ir_ix *i = kb_for(&b, "i", kb_int(&b, 0), kb_int(&b, 8 / lanes), 8 / lanes, 0, &outer), *base = ir_ix_muli(i, lanes), *at = lanes > 1 ? ir_ix_add(base, b.k->vsym) : base;
+    const struct ir_ix *row = ir_ix_load(b.n->ixs, 0, &at, 1, -1, 7);
+    struct kir_op *v = kir_emit(&b.e, KIR_load, IR_f32, lanes, NULL, 0, IX(ir_ix_muli(row, 2), row), 2);
+    v->arr = x;
+    v->f = -1;
+    kb_store(&b, y, base, v);
+    struct ir_tensor *br = kb_buf(&b, IR_i32, 8), *bx = kb_buf(&b, IR_f32, 16), *by = kb_buf(&b, IR_f32, 8);
+    for (int q = 0; q < 8; q++) br->i[7 - q] = (int64_t[]){ 3, -1, 7, 0, 0, -1, 5, 2 }[q];
+    for (int q = 0; q < 16; q++) bx->f[q] = 100 + q;
+    run(&b, level(_i), (struct ir_tensor *[]){ br, bx, by });
+    for (int q = 0; q < 8; q++) ck_assert_double_eq(by->f[q], br->i[7 - q] < 0 ? -1 : (double)(100 + 2 * br->i[7 - q]));
+    kb_close(&b);
+  }
+}
+END_TEST
+/* a dim that is a multiple of 8 arrives whole, and is used as 8 times its base */
+START_TEST(dims_with_a_divisor)
+{
+  SKIP_UNLESS_RUNS(level(_i));
+  struct kb b;
+  struct kir_block *outer;
+  kb_open(&b);
+  struct kir_arr *y = kb_arg(&b, "y", IR_i64, 40, true);
+  kb_kern(&b);
+  const struct ir_ix *n = ir_ix_sym(b.n->ixs, "n", IR_SYM_DIM, 8, 64, 8);
+  ir_push(b.a, &b.k->syms, n);
+  const struct ir_ix *i = kb_for(&b, "i", kb_int(&b, 0), n, 64, 8, &outer), *e = ir_ix_add(ir_ix_muli(ir_ix_divi(n, 4), 1000), i);
+  kb_store(&b, y, i, kir_emit(&b.e, KIR_idx, IR_i64, 1, NULL, 0, &e, 1));
+  struct ir_tensor *by = kb_buf(&b, IR_i64, 40);
+  run_syms(&b, level(_i), (struct kir_bind[]){ { "n", 40 } }, 1, (struct ir_tensor *[]){ by });
+  for (int q = 0; q < 40; q++) ck_assert_int_eq(by->i[q], 10000 + q);
+  kb_close(&b);
+}
+END_TEST
+/* an asynchronous copy into scratch memory is a load and a store, with zeros where a guard fails */
+START_TEST(copies_through_scratch)
+{
+  SKIP_UNLESS_RUNS(level(_i));
+  struct kb b;
+  struct kir_block *outer, *at;
+  kb_open(&b);
+  struct kir_arr *x = kb_arg(&b, "x", IR_f32, 32, false), *y = kb_arg(&b, "y", IR_f32, 32, true);
+  kb_kern(&b);
+  kir_buf(b.k, "pad", IR_f32, 1, (int64_t[]){ 5 });
+  struct kir_arr *s = kir_buf(b.k, "s", IR_f32, 1, (int64_t[]){ 32 });
+  at = b.e.at;
+  const struct ir_ix *i = ir_ix_muli(kb_for(&b, "i", kb_int(&b, 0), kb_int(&b, 8), 8, 0, &outer), 4);
+  struct kir_op *o = kir_emit(&b.e, KIR_cp_async, IR_f32, 4, NULL, 0, IX(i, ir_ix_sub(kb_int(&b, 28), i), ir_ix_addi(i, -8)), 3);
+  o->arr = s;
+  o->arr2 = x;
+  b.e.at = at;
+  kir_emit(&b.e, KIR_commit, IR_f32, 1, NULL, 0, NULL, 0);
+  kir_emit(&b.e, KIR_wait, IR_f32, 1, NULL, 0, NULL, 0);
+  kir_emit(&b.e, KIR_barrier, IR_f32, 1, NULL, 0, NULL, 0);
+  i = ir_ix_muli(kb_for(&b, "i", kb_int(&b, 0), kb_int(&b, 8), 8, 0, &outer), 4);
+  kb_store(&b, y, i, kb_load(&b, s, 4, i));
+  struct ir_tensor *bx = kb_buf(&b, IR_f32, 32), *by = kb_buf(&b, IR_f32, 32);
+  for (int q = 0; q < 32; q++) bx->f[q] = q + 1;
+  run(&b, level(_i), (struct ir_tensor *[]){ bx, by });
+  for (int q = 0; q < 32; q++) ck_assert_double_eq(by->f[q], q < 8 ? 0 : bx->f[28 - q / 4 * 4 + q % 4]);
+  kb_close(&b);
+}
+END_TEST
 START_TEST(what_does_not_exist_on_a_cpu_is_refused)
 {
   struct kb b;
@@ -446,6 +521,31 @@ START_TEST(gemm_tiles_stay_in_registers)
 }
 END_TEST
 
+/* kerns compiled by two threads at once give the bytes that one thread gives */
+static void *compile(void *out)
+{
+  struct gemm g;
+  const char *why = NULL;
+  gemm_build(&g, 6, 16, 8, 3, 4);
+  if (!cg_llvm(g.b.a, &g.b.k, 1, level(1), CG_OBJECT, out, &why)) fprintf(stderr, "%s\n", why);
+  kb_close(&g.b);
+  return NULL;
+}
+START_TEST(threads_compile_at_once)
+{
+  enum { T = 4 };
+  struct ir_buf out[T] = { 0 };
+  pthread_t th[T];
+  for (int i = 0; i < T; i++) ck_assert_int_eq(pthread_create(&th[i], NULL, compile, &out[i]), 0);
+  for (int i = 0; i < T; i++) pthread_join(th[i], NULL);
+  for (int i = 0; i < T; i++) {
+    ck_assert_uint_gt(out[i].n, 0);
+    ck_assert(out[i].n == out[0].n && !memcmp(out[i].s, out[0].s, out[0].n));
+  }
+  for (int i = 0; i < T; i++) ir_buf_deinit(&out[i]);
+}
+END_TEST
+
 /* `test_llvm bench`: GFLOP/s of the tiles. */
 static double seconds(void)
 {
@@ -502,9 +602,13 @@ int main(int argc, char **argv)
   tcase_add_loop_test(t, loads, 0, LEVELS);
   tcase_add_loop_test(t, stores, 0, LEVELS);
   tcase_add_loop_test(t, lanes_with_offsets_of_their_own, 0, LEVELS);
+  tcase_add_loop_test(t, index_arrays, 0, LEVELS);
+  tcase_add_loop_test(t, dims_with_a_divisor, 0, LEVELS);
+  tcase_add_loop_test(t, copies_through_scratch, 0, LEVELS);
   tcase_add_loop_test(t, gemm_tiles_stay_in_registers, 0, (int)(sizeof tiles / sizeof *tiles));
   tcase_add_test(t, what_does_not_exist_on_a_cpu_is_refused);
   tcase_add_test(t, text_forms);
+  tcase_add_test(t, threads_compile_at_once);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_set_tap(r, "-");
