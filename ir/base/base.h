@@ -88,5 +88,5 @@ void ir_bug_hook(void (*fn)(void *), void *arg);           /* called once by ir_
 static inline bool ir_add64(int64_t a, int64_t b, int64_t *out) { int64_t r; if (__builtin_add_overflow(a, b, &r)) return false; *out = r; return true; }
 static inline bool ir_mul64(int64_t a, int64_t b, int64_t *out) { int64_t r; if (__builtin_mul_overflow(a, b, &r)) return false; *out = r; return true; }
 static inline int64_t ir_floordiv(int64_t a, int64_t b) { int64_t q = a / b; return q - (a % b != 0 && (a < 0) != (b < 0)); }
-static inline int64_t ir_floormod(int64_t a, int64_t b) { return a - b * ir_floordiv(a, b); }
+static inline int64_t ir_floormod(int64_t a, int64_t b) { int64_t r = a % b; return r != 0 && (r < 0) != (b < 0) ? r + b : r; }
 #endif
