@@ -2,6 +2,7 @@
  *
  * Vectors run along the axis in which the results are contiguous; what the operands have there (one element, a stride, a tail, anything) follows from their
  * indices. Tasks are about TASK elements, fewer where that leaves cores idle. */
+#include "codegen/library/map.h"
 #include "codegen/library/skeleton.h"
 #include "codegen/library/space.h"
 #include <stdlib.h>
@@ -22,6 +23,7 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
   struct cg_space s;
   struct cg_flat *f = only_maps(n) ? cg_flat_begin(a, (struct kir_nest *)n, &why) : NULL; /* the nest's table gets symbols, the nest stays */
   if (!f || !cg_space_init(&s, f, true)) return NULL;
+  if (t->lanes > 1) return cg_map_lanes_schedule(a, &s, t);
   cg_space_tasks(&s, 1, TASK, TASK_LEAST, t);
   struct kir_sched *r = IR_NEW(a, struct kir_sched);
   r->kind = "map";
@@ -40,12 +42,12 @@ static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const stru
   struct cg_space s;
   struct cg_flat *f = cg_flat_begin(a, n, why);
   unsigned lanes = r->inst && r->inst[0] == 'v' ? (unsigned)atoi(r->inst + 1) : 1;
-  (void)t;
   if (!f) return NULL;
   if (!only_maps(n) || !cg_space_init(&s, f, true)) {
     *why = "not one iteration space of maps";
     return NULL;
   }
+  if (t->lanes > 1) return cg_map_lanes_lower(&s, r, t, why);
   if (!cg_space_levels(&s, r, lanes, why)) return NULL;
   cg_flat_lanes(f, lanes);
   cg_space_loops(&s, body, NULL);

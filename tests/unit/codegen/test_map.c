@@ -91,11 +91,35 @@ START_TEST(layouts)
   lw_check(&l, 1, NULL, 0, "nest @t(x: f32[5, 30], y: f32[5 in -1 .. 6, 30 in -2 .. 33] @ c0*35 + c1 + 37 out zero) { y[h < 5, w < 30] = x[h, w]*2.0 }");
 }
 END_TEST
+/* ---- blocks, warps and lanes ---- */
+static const struct cg_target gpu = { .name = "test:gpu", .vec_lanes = 4, .n_vregs = 255, .fma = true, .cores = 8, .warps = 8, .lanes = 32 };
+START_TEST(lanes)
+{
+  char x[400], y[400];
+  struct lowering g = { &cg_skeleton_map, .t = &gpu, .no_native = true };
+  for (int i = 0; i < SIZES; i++) {
+    int n = sizes[i];
+    struct kir_bind b = { "R", n };
+    lw_check(&g, i, &b, 1,
+             "nest @t(x: f32[R, 768] align 64, b: f32[768] align 64, y: f32[R, 768] out align 64) where R in 1..32768 { t[r < R, c < 768] = x[r, c] + b[c]\n"
+             " y[r < R, c < 768] = 0.5*t[r, c]*(1.0 + erf(t[r, c]*0.70710678)) }");
+    lw_check(&g, i, NULL, 0, "nest @t(x: f32[%d, 7], y: f32[7, %d] out) { y[c < 7, r < %d] = x[r, c] }", n, n, n);
+    lw_check(&g, i, NULL, 0, "nest @t(x: f32[4, %d], y: f32[7, %d] out) { y[i < 7, j < %d] = x[i - 2, j - 1] else -1.5 }", n, n + 4, n + 4);
+    lw_check(&g, i, NULL, 0, "nest @t(x: f32[4, %d], z: f32[3, %d], y: f32[7, %d] out) { y[i < 7, j < %d] = if([i <= 3], x[i, j], z[i - 4, j]) }", n, n, n, n);
+    lw_check(&g, i, NULL, 0, "nest @t(x: f16[%d], y: f32[%d] out, z: bool[%d] out) { y[i < %d] = f32(x[i])\n z[i < %d] = lt(x[i], f16{1}) }", n, n, n, n, n);
+  }
+  struct kir_bind b = { "N", 2 };
+  lw_check(&g, 1, &b, 1, "nest @t(x: f32%s zero slack 2, y: f32%s out zero slack 2) where N in 1..64 { y[n < N, o < 19, h < 5, w < 4] = x[n, o, h, w]*2.0 }",
+           lw_blocked(x, sizeof x, "N", 19, 5, 4, 0), lw_blocked(y, sizeof y, "N", 19, 5, 4, 2));
+  lw_check(&g, 1, NULL, 0, "nest @t(x: f32[], y: f32[] out) { y[] = x[]*3.0 }");
+}
+END_TEST
 static void add(TCase *t)
 {
   tcase_add_loop_test(t, elementwise, 0, 3);
   tcase_add_loop_test(t, types, 0, 3);
   tcase_add_loop_test(t, moves, 0, 3);
   tcase_add_loop_test(t, layouts, 0, 3);
+  tcase_add_test(t, lanes);
 }
 int main(void) { return lw_main("map", add); }

@@ -1,0 +1,9 @@
+/* map.h: the two forms of the map skeleton: loops and vectors (map.c), blocks, warps and lanes (map_lanes.c). */
+#ifndef MASSC_CODEGEN_MAP_H
+#define MASSC_CODEGEN_MAP_H
+#include "codegen/codegen.h"
+
+struct cg_space;
+struct kir_sched *cg_map_lanes_schedule(struct ir_arena *a, struct cg_space *s, const struct cg_target *t);
+struct kir_kern *cg_map_lanes_lower(struct cg_space *s, const struct kir_sched *r, const struct cg_target *t, const char **why);
+#endif

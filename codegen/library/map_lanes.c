@@ -1,0 +1,85 @@
+/* map on lanes: all axes are one row of elements e, cut into blocks, warps and lanes (`loops = grid e/2048, warp e/256, lane e/8`). A lane has `lane`
+ * neighbours, in pieces of 4 where every array lies so that a piece is whole and aligned, else one by one. Coordinates are the digits of e. */
+#include "codegen/library/map.h"
+#include "codegen/library/space.h"
+#include <string.h>
+
+/* Elements in all, stored halos included. */
+static const struct ir_ix *volume(const struct cg_space *s)
+{
+  const struct ir_ix *E = ir_ix_int(s->f->k->ixs, 1);
+  for (unsigned a = 0; a < s->n_axes; a++) E = ir_ix_mul(E, ir_ix_sub(s->axis[a].hi, s->axis[a].lo));
+  return E;
+}
+static void stand_at(struct cg_space *s, const struct ir_ix *e)
+{
+  for (unsigned a = s->n_axes; a-- > 0;) {
+    const struct ir_ix *ext = ir_ix_sub(s->axis[a].hi, s->axis[a].lo);
+    s->base[a] = ir_ix_add(s->axis[a].lo, a ? ir_ix_mod(e, ext) : e);
+    s->size[a] = ir_ix_int(s->f->k->ixs, 1);
+    e = ir_ix_div(e, ext);
+  }
+}
+/* Four neighbours are one aligned piece of every array, or one element of it. */
+static bool pieces(struct cg_space *s)
+{
+  struct cg_flat *f = s->f;
+  const struct ir_ix *E = volume(s), *c[IR_MAX_RANK], *co, *rest;
+  bool ok = ir_ix_by(E) % 4 == 0;
+  int64_t lo, hi, k;
+  ir_ix_range(E, &lo, &hi);
+  const struct ir_ix *q = ir_ix_fresh(f->k->ixs, "q", IR_SYM_AXIS, 0, hi == IR_IX_INF ? hi : hi / 4, 1), *v = ir_ix_fresh(f->k->ixs, "v", IR_SYM_AXIS, 0, 3, 1);
+  stand_at(s, ir_ix_add(ir_ix_muli(q, 4), v));
+  for (unsigned i = 0; i < s->n_stmts && ok; i++) {
+    struct cg_uses u = { 0 };
+    uint32_t mark = cg_flat_mark(f);
+    cg_space_bind(s, i, c);
+    cg_flat_uses(f, s->stmts[i]->e, &u);
+    ir_push(f->k->arena, &u.offs, cg_flat_offset(f, s->stmts[i]->dst, c));
+    cg_flat_unbind(f, mark);
+    for (unsigned j = 0; j < u.offs.n && ok; j++)
+      ok = ir_ix_linear(u.offs.v[j], v, &co, &rest) && ir_ix_const(co, &k) && (k == 0 || (k == 1 && ir_ix_by(rest) % 4 == 0));
+    for (unsigned j = 0; j < u.conds.n && ok; j++) ok = !ir_ix_uses(u.conds.v[j], v);
+  }
+  return ok;
+}
+
+struct kir_sched *cg_map_lanes_schedule(struct ir_arena *a, struct cg_space *s, const struct cg_target *t)
+{
+  struct kir_sched *r = IR_NEW(a, struct kir_sched);
+  int64_t each = pieces(s) ? 8 : 1;
+  r->kind = "map";
+  r->inst = each > 1 ? "v4" : "v1";
+  ir_push(a, &r->loops, ((struct kir_loop){ .kind = KIR_GRID, .n = 1, .part = { { "e", each * t->lanes * t->warps } } }));
+  ir_push(a, &r->loops, ((struct kir_loop){ .kind = KIR_WARP, .n = 1, .part = { { "e", each * t->lanes } } }));
+  ir_push(a, &r->loops, ((struct kir_loop){ .kind = KIR_LANE, .n = 1, .part = { { "e", each } } }));
+  return r;
+}
+struct kir_kern *cg_map_lanes_lower(struct cg_space *s, const struct kir_sched *r, const struct cg_target *t, const char **why)
+{
+  struct cg_flat *f = s->f;
+  const struct kir_loop *l = r->loops.v;
+  int64_t step[3];
+  bool fits = r->loops.n == 3 && l[0].kind == KIR_GRID && l[1].kind == KIR_WARP && l[2].kind == KIR_LANE;
+  for (unsigned i = 0; fits && i < 3; i++) step[i] = l[i].part[0].step;
+  if (!fits || step[2] < 1 || step[1] != step[2] * t->lanes || step[0] % step[1] || step[0] / step[1] > 32) {
+    *why = "the record is not of blocks, warps and lanes of one row";
+    return NULL;
+  }
+  unsigned v = step[2] % 4 == 0 && pieces(s) ? 4 : 1;
+  const struct ir_ix *E = volume(s);
+  kir_block(f->k, (unsigned)(step[0] / step[1]), t->lanes);
+  cg_flat_lanes(f, v);
+  const struct ir_ix *first = ir_ix_muli(cg_flat_grid(f, "e", ir_ix_cdivi(E, step[0])), step[0]);
+  first = ir_ix_add(first, ir_ix_add(ir_ix_muli(f->k->warp, step[1]), ir_ix_muli(f->k->lane, step[2])));
+  for (int64_t u = 0; u < step[2]; u += v) {
+    const struct ir_ix *e = ir_ix_addi(first, u), *inside = ir_ix_addi(ir_ix_sub(E, e), -1);
+    struct cg_open o;
+    cg_flat_if(f, &inside, 1, &o);
+    if (v > 1) cg_flat_assume(f, ir_ix_addi(ir_ix_sub(E, e), -4)); /* e and E are by 4 */
+    stand_at(s, v > 1 ? ir_ix_add(e, f->v) : e);
+    cg_space_store(s);
+    cg_flat_close(f, &o);
+  }
+  return cg_flat_end(f);
+}
