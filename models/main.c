@@ -8,7 +8,7 @@
 
 static const char usage[] =
   "usage: mkmodel NAME [-o FILE.onnx] [--seed N] [key=value ...]\n"
-  "Writes the network of models/NAME.yaml (or of a YAML file) as ONNX with seeded weights. Keys are the network's params: mkmodel resnet50 batch=8 width=16.\n"
+  "Writes the network of models/NAME.yaml (or of a YAML file) as ONNX with seeded weights. Keys are the network's params: mkmodel NAME batch=8 width=16.\n"
   "  -o FILE     output; default NAME.onnx; - is standard output\n"
   "  --seed N    another set of weights; default 0\n"
   "  --help\n";

@@ -17,7 +17,7 @@ enum { UNROLL = 4, TASK = 8192, TASK_LEAST = 1024, HELD = 16384 /* elements of a
 static bool costly(const struct kir_expr *e)
 {
   if (!e) return false;
-  if (e->kind == KIR_E_FN && ir_map_op(e->sub) >= IR_OP_exp && e->sub != IR_MAP_not && e->sub <= IR_MAP_sigmoid) return true;
+  if (e->kind == KIR_E_FN && e->sub >= IR_MAP_exp && e->sub != IR_MAP_not && e->sub <= IR_MAP_sigmoid) return true;
   return costly(e->a[0]) || costly(e->a[1]) || costly(e->a[2]);
 }
 struct readers {
