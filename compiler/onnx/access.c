@@ -150,8 +150,10 @@ static bool not_known(struct onnx_ctx *c, const char *name, int slot)
 }
 bool onnx_ints(struct onnx_ctx *c, const char *name, int slot, struct onnx_ints *out)
 {
-  struct ir_value *x = slot >= 0 ? onnx_in(c, (unsigned)slot) : NULL;
-  if (!x) return name ? onnx_attr_ints(c, name, out) : (*out = (struct onnx_ints){ 0 }, true);
+  *out = (struct onnx_ints){ 0 };
+  if (slot < 0) return !name || onnx_attr_ints(c, name, out);
+  struct ir_value *x = onnx_in(c, (unsigned)slot);
+  if (!x) return true;
   int64_t n;
   unsigned k;
   name = name ? name : "integers";

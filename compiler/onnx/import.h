@@ -86,7 +86,7 @@ bool onnx_axes(struct onnx_ctx *c, const char *name, int slot, unsigned rank, bo
 struct ir_value *onnx_in(struct onnx_ctx *c, unsigned i);                     /* NULL: absent */
 /* At least `need` operands from the front, none of them absent, and at most `most`. M0203. */
 bool onnx_operands(struct onnx_ctx *c, unsigned need, unsigned most);
-/* A list of integers given as attribute or as operand (M0303 when it is not known). slot -1: attribute only. */
+/* A list of integers: operand `slot` (M0303 when it is not known; the name is for the diagnostic), or with slot -1 attribute `name`. */
 bool onnx_ints(struct onnx_ctx *c, const char *name, int slot, struct onnx_ints *out);
 bool onnx_ixs(struct onnx_ctx *c, const char *name, int slot, struct onnx_ixs *out);
 bool onnx_floats(struct onnx_ctx *c, int slot, struct onnx_floats *out);

@@ -57,7 +57,7 @@ bool import_flatten(struct onnx_ctx *c)
 bool import_squeeze(struct onnx_ctx *c)
 {
   struct onnx_ints axes;
-  TRY(onnx_operands(c, 1, 2));
+  TRY(onnx_operands(c, 1, c->opset < 13 ? 1 : 2));
   struct ir_value *x = c->in[0];
   TRY(onnx_axes(c, "axes", c->opset < 13 ? -1 : 1, x->type->rank, true, &axes));
   int64_t all[IR_MAX_RANK];
@@ -76,7 +76,7 @@ bool import_squeeze(struct onnx_ctx *c)
 bool import_unsqueeze(struct onnx_ctx *c)
 {
   struct onnx_ints axes;
-  TRY(onnx_operands(c, 1, 2));
+  TRY(onnx_operands(c, 1, c->opset < 13 ? 1 : 2));
   const struct ir_type *t = c->in[0]->type;
   TRY(onnx_ints(c, "axes", c->opset < 13 ? -1 : 1, &axes));
   unsigned rank = t->rank + axes.n, is_new = 0;
