@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- the target, as passes see it ---- */
 static struct kir_sched *target_schedule(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, int level) { return cg_schedule(a, n, t->impl, level); }
@@ -22,6 +24,14 @@ static bool find_target(struct ir_diags *d, const char *name, struct ir_target *
   if (!t) return ir_error(d, IR_M0401, NULL, NULL, "unknown target \"%s\"; expected cpu, cpu:x86-64-v2, cpu:x86-64-v3, cpu:x86-64-v4 or cpu:PROCESSOR", name);
   *out = (struct ir_target){ .name = t->name, .block = 16, .plane_pad = 16, .schedule = target_schedule, .lower = target_lower, .impl = t };
   return true;
+}
+
+/* One line that changes, on a terminal only. */
+static void progress(const struct options *o, const char *what)
+{
+  if (o->quiet || o->verbose || o->pass.time || !isatty(STDERR_FILENO)) return;
+  fprintf(stderr, "\r\033[K%s%s", what ? "massc: " : "", what ? what : "");
+  fflush(stderr);
 }
 
 /* ---- machine code, in parallel: each job takes a contiguous share of the kernels, so that the bytes do not depend on who was faster ---- */
@@ -120,9 +130,28 @@ static bool write_text(struct ir_diags *d, const char *out, struct ir_buf *b)
   ir_buf_deinit(b);
   return ok;
 }
+/* -o DIR/: one file per kernel. */
+static bool emit_files(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p)
+{
+  const char *ending = o->emit == EMIT_KERNELS ? "kern" : o->emit == EMIT_LLVM ? "ll" : "s";
+  if (mkdir(o->out, 0777) && errno != EEXIST) return ir_error(d, IR_M0002, NULL, NULL, "cannot make the folder %s: %s", o->out, strerror(errno));
+  for (uint32_t i = 0; i < p->kernels.n; i++) {
+    struct pass_kernel *k = &p->kernels.v[i];
+    struct ir_buf b = { 0 };
+    const char *why = NULL;
+    if (o->emit == EMIT_KERNELS) kir_kern_print(&b, k->kern);
+    else if (!cg_llvm(a, &k->kern, 1, p->target->impl, o->emit == EMIT_LLVM ? CG_LLVM_TEXT : CG_ASM, &b, &why)) ir_bug("codegen", "kernel %s: %s", k->name, why ? why : "no reason given");
+    bool ok = link_write_file(d, ir_arena_printf(a, "%s%s.%s", o->out, k->name, ending), b.s, b.n, 0644);
+    ir_buf_deinit(&b);
+    TRY(ok);
+  }
+  return true;
+}
 static bool emit_text(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p)
 {
   struct ir_buf b = { 0 };
+  size_t n = o->out ? strlen(o->out) : 0;
+  if (n && o->out[n - 1] == '/' && o->emit >= EMIT_KERNELS) return emit_files(a, d, o, p);
   if (o->emit == EMIT_IR || o->emit == EMIT_GRAPH) ir_print(&b, p->m);
   else if (o->emit == EMIT_KERNELS) {
     for (uint32_t i = 0; i < p->kernels.n; i++) { kir_kern_print(&b, p->kernels.v[i].kern); ir_buf_printf(&b, "\n"); }
@@ -139,6 +168,7 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
   const struct cg_target *t = p->target->impl;
   const char *out = o->out ? o->out : ir_arena_printf(a, "%s%s", stem(a, o->model), endings[o->kind]);
   const char *prefix = o->kind == LINK_EXE ? "" : o->name ? o->name : identifier(a, stem(a, out));
+  progress(o, ir_arena_printf(a, "compiling %u kernels", p->kernels.n));
   struct chunks all = emit_kernels(a, p, t, o->pass.jobs, CG_OBJECT);
   struct cg_host h = { .p = p->tables, .targets = &t, .n_targets = 1, .prefix = prefix, .weights_symbol = "massrt_weights" };
   h.p.name = stem(a, o->model);
@@ -154,7 +184,9 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
   struct weights_arg w = { p, d };
   struct link_job j = { .kind = o->kind, .out = out, .objects = blobs, .n_objects = all.n + 1, .weights_symbol = h.weights_symbol, .weights_bytes = p->weights_bytes,
                         .write_weights = write_weights, .arg = &w, .prefix = prefix, .verbose = o->verbose };
+  progress(o, ir_arena_printf(a, "writing %.0f MB of weights", (double)p->weights_bytes * 1e-6));
   bool ok = link_output(d, &j);
+  progress(o, NULL);
   free_chunks(&all);
   ir_buf_deinit(&host);
   if (ok && o->kind != LINK_EXE) {
@@ -194,7 +226,10 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
   struct pass_ctx c = { .m = m, .opt = &o->pass, .target = &target, .prog = &p };
   if (o->emit == EMIT_IR) return emit_text(a, d, o, &p);
   if (o->emit == EMIT_GRAPH && !o->pass.stop_after) o->pass.stop_after = "outline";
-  TRY(pass_run_all(&c));
+  progress(o, "passes");
+  bool passed = pass_run_all(&c);
+  progress(o, NULL);
+  TRY(passed);
   t0 = seconds();
   if (o->pass.stop_after && o->emit != EMIT_GRAPH) {
     struct ir_buf b = { 0 };

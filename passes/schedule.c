@@ -47,15 +47,29 @@ static uint64_t identity(const struct kir_nest *n, const struct kir_sched *s)
   ir_buf_deinit(&b);
   return h;
 }
+/* "conv_add_max.layer1.0.conv2.5d0c1a2b": what it does, the first ONNX node of its first use, its content. Symbols show up in profilers and stack traces. */
+static const char *kernel_name(struct pass_program *p, const struct ir_node *n, uint64_t hash)
+{
+  char from[64] = "";
+  const char *s = n->prov && n->prov->n ? n->prov->name[0] : "";
+  size_t k = 0;
+  for (bool gap = false; *s && k + 1 < sizeof from - 16; s++) {
+    bool plain = (*s >= '0' && *s <= '9') || ((*s | 32) >= 'a' && (*s | 32) <= 'z') || *s == '_';
+    if (plain && gap && k) from[k++] = '.';
+    if (plain) from[k++] = *s;
+    gap = !plain;
+  }
+  return ir_arena_printf(p->arena, "%s%s%s.%08x", n->name, k ? "." : "", from, (unsigned)(hash >> 32));
+}
 /* A new kernel gets a nest in an arena of its own, since lowering runs in parallel. */
-static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, const char *name, uint64_t hash)
+static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, uint64_t hash)
 {
   struct pass_program *p = c->prog;
   for (uint32_t i = 0; i < p->kernels.n; i++)
     if (p->kernels.v[i].hash == hash) return i;
-  struct pass_kernel k = { .hash = hash, .arena = ir_arena_create(), .name = ir_arena_printf(p->arena, "%s_%08x", name, (unsigned)(hash >> 32)) };
+  struct pass_kernel k = { .hash = hash, .arena = ir_arena_create(), .name = kernel_name(p, node, hash) };
   for (uint32_t i = 0; i < p->kernels.n; i++)
-    if (!strcmp(p->kernels.v[i].name, k.name)) k.name = ir_arena_printf(p->arena, "%s_%016llx", name, (unsigned long long)hash);
+    if (!strcmp(p->kernels.v[i].name, k.name)) k.name = ir_arena_printf(p->arena, "%s%08x", k.name, (unsigned)hash);
   k.nest = kir_nest_of(k.arena, node);
   k.sched = c->target->schedule(c->target, k.arena, k.nest, c->opt->level);
   ir_push(p->arena, &p->kernels, k);
@@ -72,7 +86,7 @@ bool pass_schedule(struct pass_ctx *c)
       g.nest = kir_nest_of(a, n);
       if (!g.nest) return ir_error(c->m->diags, IR_M0301, n->prov && n->prov->n ? n->prov->name[0] : NULL, n->name, "no kernel exists for this operation yet");
       struct kir_sched *s = c->target->schedule(c->target, a, g.nest, c->opt->level);
-      g.kernel = kernel_of(c, n, g.nest->name, identity(g.nest, s));
+      g.kernel = kernel_of(c, n, identity(g.nest, s));
       g.work = ir_ix_move(c->m->ixs, work_of(g.nest));
       g.bytes = ir_ix_move(c->m->ixs, bytes_of(g.nest));
     }

@@ -284,21 +284,21 @@ static bool spatial_axes(struct onnx_ctx *c, int64_t *axes, unsigned *n)
 bool import_global_average_pool(struct onnx_ctx *c)
 {
   int64_t axes[IR_MAX_RANK];
-  unsigned n;
+  unsigned n = 0;
   TRY(spatial_axes(c, axes, &n));
   return onnx_out(c, onnx_mean(c, c->in[0], axes, n));
 }
 bool import_global_max_pool(struct onnx_ctx *c)
 {
   int64_t axes[IR_MAX_RANK];
-  unsigned n;
+  unsigned n = 0;
   TRY(spatial_axes(c, axes, &n));
   return onnx_out(c, onnx_reduce(c, "max", c->in[0], axes, n));
 }
 bool import_global_lp_pool(struct onnx_ctx *c)
 {
   int64_t axes[IR_MAX_RANK];
-  unsigned n;
+  unsigned n = 0;
   double e;
   TRY(spatial_axes(c, axes, &n) && norm_exponent(c, &e));
   return onnx_out(c, power(c, onnx_reduce(c, "sum", power_abs(c, c->in[0], e), axes, n), 1 / e));

@@ -64,7 +64,7 @@ static bool digits(struct kir_lex *x, uint64_t max, uint64_t *out)
 }
 bool kir_lex_int(struct kir_lex *x, int64_t *out)
 {
-  uint64_t v;
+  uint64_t v = 0;
   kir_lex_blank(x);
   bool neg = x->s < x->end && *x->s == '-';
   x->s += neg;
@@ -97,7 +97,7 @@ static bool float_lit(struct kir_lex *x, double *out)
 }
 bool kir_lex_lit(struct kir_lex *x, enum ir_elem e, double *f, int64_t *i)
 {
-  uint64_t u;
+  uint64_t u = 0;
   *f = 0;
   *i = 0;
   if (kir_is_f(e)) {
