@@ -26,6 +26,16 @@ const struct kir_stage *cg_find_stage(const struct kir_sched *s, const struct ki
     if (!strcmp(s->stages.v[i].operand, arr->name)) return &s->stages.v[i];
   return NULL;
 }
+int cg_only_axis(const struct cg_contract *c, enum cg_role role)
+{
+  int a = -1;
+  for (unsigned i = 0; i < c->n_ax; i++) {
+    if (c->ax[i].role != role || c->ax[i].n == 1) continue;
+    if (a >= 0) return -1;
+    a = (int)i;
+  }
+  return a;
+}
 const struct ir_ix *cg_num(const struct cg_lower_state *l, int64_t i) { return ir_ix_int(l->k->ixs, i); }
 
 const struct ir_ix *cg_trips(const struct cg_lower_state *l, const struct cg_left *x, int64_t s)
@@ -160,7 +170,7 @@ static bool go(struct cg_lower_state *l, unsigned i, struct cg_axes *st, bool in
     struct cg_axes in = *st;
     return grid(l, i, &in);
   }
-  if (in_grid) TRY(write_halos(l, st));
+  if (in_grid) TRY(write_halos(l, st) && cg_contract_stage_rows(l, st));
   if (i > l->last_mn || !lp) return cg_contract_tile(l, st);
   int a = lp->n == 1 ? cg_find_axis(l->c, lp->part[0].axis) : -1;
   if (a < 0 || lp->kind != KIR_FOR || l->c->ax[a].role == CG_K || lp->part[0].step < 1) return cg_refuse(l, "above the tile only `for` loops over one m or n axis may stand, below the grid");

@@ -61,6 +61,8 @@ struct cg_lower_state {
   unsigned n_loops;                               /* without the last one, if that divides the tile among warps or lanes */
   char unit;                                      /* 'w', 'l' or 0: what the tile is divided among */
   int64_t unit_step[CG_MAX_AXES];                 /* what one of them gets of an axis; 0: all */
+  struct kir_arr *x_rows;                         /* the task's rows of x in scratch, [k, row]; NULL: read in place */
+  const struct ir_ix *x_first;                    /* the first of them */
   const char *why;                                /* the first reason for which the record does not fit */
 };
 bool cg_refuse(struct cg_lower_state *l, const char *why);              /* false */
@@ -69,6 +71,11 @@ const struct kir_stage *cg_find_stage(const struct kir_sched *s, const struct ki
 const struct ir_ix *cg_num(const struct cg_lower_state *l, int64_t i);
 const struct ir_ix *cg_trips(const struct cg_lower_state *l, const struct cg_left *x, int64_t step);
 void cg_enter(struct cg_left *x, int64_t step, const struct ir_ix *trip);
+/* Without a pipe, `x = shared` means: the task first copies its rows of x to scratch, transposed, so that a tile's column of x is contiguous. Rows whose distance
+ * is a multiple of a cache's ways would evict one another. Called below the grid. */
+bool cg_contract_stage_rows(struct cg_lower_state *l, const struct cg_axes *st);
+/* The only m axis, or summed axis, with more than one element; -1: there is none, or several. */
+int cg_only_axis(const struct cg_contract *c, enum cg_role role);
 /* Everything below the last loop over m and n. */
 bool cg_contract_tile(struct cg_lower_state *l, struct cg_axes *st);
 /* Stores w in panels of the columns' step, in the order of the k loops. */

@@ -9,6 +9,8 @@ struct plan {
   const struct cg_target *t;
   struct kir_sched *s;
   bool whole;                                     /* columns may not overrun the axis: it is part of a coordinate */
+  bool staged;                                    /* the task copies its rows of x */
+  int64_t columns;                                /* of a task, then; 0: all */
   unsigned lanes, rows;                           /* places of a vector; rows at most */
   int64_t cols;                                   /* of the tile */
   int64_t step[CG_MAX_AXES], chunk[CG_MAX_AXES];  /* m axes: of the tile, and of a task (0: the whole axis) */
@@ -137,23 +139,24 @@ static void choose_rows(struct plan *p)
 static void add_tail(struct plan *p, unsigned axis)
 {
   const struct cg_axis *x = &p->c->ax[axis];
-  int64_t s = p->step[axis];
-  if (s == 1 || (x->n && x->n % s == 0)) return;
+  int64_t s = p->step[axis], n = x->n;
+  if (p->chunk[axis] && n % p->chunk[axis] == 0) n = p->chunk[axis];      /* every task has the same */
+  if (s == 1 || (n && n % s == 0)) return;
   IR_ASSERT(p->s->n_tails < 3);
-  unsigned t = p->s->n_tails++, n = 0;
+  unsigned t = p->s->n_tails++, n_peel = 0;
   p->s->tail[t].axis = x->name;
-  bool even = x->n && !p->chunk[axis] && x->n % (s - 1) <= x->n / (s - 1);       /* tiles of s and s-1 cover it */
-  if (even) p->s->tail[t].peel[n++] = s - 1;
-  else if (!x->n)
+  bool even = n && (!p->chunk[axis] || n == p->chunk[axis]) && n % (s - 1) <= n / (s - 1);       /* tiles of s and s-1 cover it */
+  if (even) p->s->tail[t].peel[n_peel++] = s - 1;
+  else if (!n)
     for (int64_t q = s > 6 ? s / 2 : 4; q >= 1; q /= 2) {
-      if (q < s && n < CG_MAX_PEEL) p->s->tail[t].peel[n++] = q;
+      if (q < s && n_peel < CG_MAX_PEEL) p->s->tail[t].peel[n_peel++] = q;
     }
   else {
-    int64_t rest = x->n % s;
-    p->s->tail[t].peel[n++] = rest;
-    if (p->chunk[axis] && p->chunk[axis] % s) p->s->tail[t].peel[n++] = 1;
+    int64_t rest = n % s;
+    p->s->tail[t].peel[n_peel++] = rest;
+    if (p->chunk[axis] && p->chunk[axis] % s) p->s->tail[t].peel[n_peel++] = 1;
   }
-  p->s->tail[t].n = n;
+  p->s->tail[t].n = n_peel;
 }
 
 /* How large a part of each m axis a task gets: enough tasks for the cores, and whole tiles; a batch of unknown size is a digit of the grid. */
@@ -183,6 +186,29 @@ static void choose_chunks(struct plan *p)
   }
 }
 
+/* Rows of x a multiple of 4096 bytes apart lie in one set of the first cache: a column of a tile would evict itself. Then a task copies its rows, as many as half
+ * of the second cache holds, and runs over many columns. */
+static void choose_staging(struct plan *p)
+{
+  struct cg_contract *c = p->c;
+  int m = cg_only_axis(c, CG_M), k = cg_only_axis(c, CG_K);
+  const struct ir_ix *off = cg_offset(c->xr->arr, c->xr->at, c->ixs), *co, *rest;
+  int64_t stride, panels = cg_ceil_div(c->ax[c->vec].n, p->cols), bytes = ir_elem_bytes(c->xr->arr->elem);
+  if (m < 0 || k < 0 || c->xr->els || c->ax[m].n < 64 || !c->ax[k].n || panels < 4) return;
+  if (!ir_ix_linear(off, c->ax[k].var, &co, &rest) || !ir_ix_is(co, 1)) return;
+  if (!ir_ix_linear(off, c->ax[m].var, &co, &rest) || !ir_ix_const(co, &stride) || stride * bytes % 4096) return;
+  int64_t most = p->t->l2_bytes / 2 / (c->ax[k].n * bytes), n = c->ax[m].n, chunks = cg_ceil_div(n, most < p->rows ? p->rows : most), want = 4 * p->t->cores;
+  while (chunks < n && n % chunks && chunks < 2 * cg_ceil_div(n, p->rows)) chunks++;
+  p->staged = true;
+  p->chunk[m] = cg_ceil_div(n, chunks);
+  p->step[m] = cg_ceil_div(p->chunk[m], cg_ceil_div(p->chunk[m], p->rows));
+  chunks = cg_ceil_div(n, p->chunk[m]);
+  if (chunks < want) {                            /* a copy serves four panels at least */
+    int64_t each = cg_ceil_div(panels, cg_ceil_div(want, chunks));
+    p->columns = (each < 4 ? 4 : each) * p->cols;
+  }
+}
+
 /* Bytes of an operand that all tasks of one batch element read, where they are known. */
 static double bytes_of(const struct cg_contract *c, enum cg_role r)
 {
@@ -195,6 +221,16 @@ static double bytes_of(const struct cg_contract *c, enum cg_role r)
 static void mn_loops(struct plan *p)
 {
   struct cg_contract *c = p->c;
+  if (p->staged) {                                /* x's rows, then all columns of a task */
+    for (unsigned i = 0; i < c->n_ax; i++)
+      if (c->ax[i].role == CG_BATCH || (c->ax[i].role == CG_N && i != c->vec)) add_part(p, KIR_GRID, i, 1);
+    add_part(p, KIR_GRID, (unsigned)cg_only_axis(c, CG_M), p->chunk[cg_only_axis(c, CG_M)]);
+    if (p->columns) add_part(p, KIR_GRID, c->vec, p->columns);
+    add_part(p, KIR_FOR, c->vec, p->cols);
+    add_part(p, KIR_FOR, (unsigned)cg_only_axis(c, CG_M), p->step[cg_only_axis(c, CG_M)]);
+    add_tail(p, (unsigned)cg_only_axis(c, CG_M));
+    return;
+  }
   bool w_first = bytes_of(c, CG_N) > bytes_of(c, CG_M);   /* the larger operand is read once, by neighbouring tasks */
   for (unsigned pass = 0; pass < 3; pass++) {
     if ((pass == 0) == w_first && pass < 2)
@@ -264,6 +300,7 @@ struct kir_sched *cg_contract_schedule(struct ir_arena *a, const struct kir_nest
   p.s->inst = inst_name(p.lanes);
   choose_rows(&p);
   choose_chunks(&p);
+  choose_staging(&p);
   mn_loops(&p);
   k_loops(&p);
   struct kir_stage st = { .operand = c.wr->arr->name, .how = KIR_DIRECT };
@@ -271,6 +308,7 @@ struct kir_sched *cg_contract_schedule(struct ir_arena *a, const struct kir_nest
     st.how = KIR_PACKED;
     st.prefetch = PREFETCH;
   }
+  if (p.staged) ir_push(a, &p.s->stages, ((struct kir_stage){ .operand = c.xr->arr->name, .how = KIR_STAGED }));
   ir_push(a, &p.s->stages, st);
   return p.s;
 }

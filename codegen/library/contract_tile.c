@@ -245,6 +245,19 @@ static struct kir_expr *staged(struct tile *t, unsigned o, struct kir_expr *e)
   r->at = ir_arena_copy(t->l->c->a, (const struct ir_ix *[]){ ir_ix_find(t->l->k->ixs, "stage"), dim_coord(t, o ? CG_N : CG_M), t->coord[k_axis(t)] }, 3 * sizeof *r->at);
   return r;
 }
+/* The same from the task's copy of x's rows. */
+static struct kir_expr *from_rows(struct tile *t, struct kir_expr *e)
+{
+  struct cg_lower_state *l = t->l;
+  struct kir_expr *r = ir_arena_copy(l->c->a, e, sizeof *e);
+  if (e->kind == KIR_E_CAST) {
+    r->a[0] = from_rows(t, e->a[0]);
+    return r;
+  }
+  *r = (struct kir_expr){ .kind = KIR_E_READ, .elem = e->elem, .arr = l->x_rows, .n_at = 2 };
+  r->at = ir_arena_copy(l->c->a, (const struct ir_ix *[]){ t->to[cg_only_axis(l->c, CG_K)], ir_ix_sub(t->to[cg_only_axis(l->c, CG_M)], l->x_first) }, 2 * sizeof *r->at);
+  return r;
+}
 static bool emit_mma(struct tile *t)
 {
   struct cg_lower_state *l = t->l;
@@ -259,7 +272,7 @@ static bool emit_mma(struct tile *t)
     struct kir_expr *e = o ? c->w : c->x;
     if (l->in->text) e = uncast(e);               /* the instruction converts */
     if (l->in->text && e->elem != l->in->ab) return cg_refuse(l, "the instruction multiplies another type");
-    f[o] = t->staged[o] ? staged(t, o, e) : operand(t, e);
+    f[o] = t->staged[o] ? staged(t, o, e) : !o && l->x_rows ? from_rows(t, e) : operand(t, e);
   }
   *p = (struct kir_expr){ .kind = KIR_E_FN, .elem = c->elem, .sub = IR_MAP_mul, .n = 2, .a = { f[0], f[1] } };
   const struct kir_stage *st = cg_find_stage(l->s, c->wr->arr);
@@ -269,6 +282,40 @@ static bool emit_mma(struct tile *t)
   o->e = p;
   o->inst = l->in;
   if (k >= 0) o->var = t->coord[k];
+  return true;
+}
+
+bool cg_contract_stage_rows(struct cg_lower_state *l, const struct cg_axes *st)
+{
+  struct cg_contract *c = l->c;
+  struct kir_arr *x = c->xr->arr;
+  const struct kir_stage *sg = cg_find_stage(l->s, x);
+  int m = cg_only_axis(c, CG_M), k = cg_only_axis(c, CG_K);
+  for (unsigned i = 0; i < l->n_loops; i++)
+    if (l->s->loops.v[i].kind == KIR_PIPE) return true;
+  if (!sg || sg->how != KIR_STAGED) return true;
+  if (l->unit || m < 0 || k < 0 || !c->ax[k].n || !st->ax[m].step || c->xr->els) return cg_refuse(l, "only rows of one m axis over one summed axis are staged by a task");
+  unsigned lanes = l->t->vec_lanes;
+  int64_t rows = st->ax[m].step, dim[2] = { cg_round_up(c->ax[k].n, lanes), rows % 256 ? rows : rows + 16 };
+  struct cg_for fr, fk;
+  struct kir_layout lay;
+  const struct ir_ix *from[CG_MAX_AXES], *to[CG_MAX_AXES];
+  l->x_rows = kir_buf(l->k, ir_arena_printf(c->a, "s%s", x->name), x->elem, 2, dim);
+  l->x_first = st->ax[m].base;
+  const struct ir_ix *v = cg_coord(l->k, "k_", lanes), *r = cg_for_begin(&l->e, &fr, "r", ir_ix_sub(st->ax[m].lim, st->ax[m].base), 0);
+  const struct ir_ix *kk = ir_ix_add(ir_ix_muli(cg_for_begin(&l->e, &fk, "k", cg_num(l, dim[0] / lanes), 0), lanes), v);
+  for (unsigned i = 0; i < c->n_ax; i++) {
+    from[i] = c->ax[i].var;
+    to[i] = (int)i == m ? ir_ix_add(st->ax[i].base, r) : (int)i == k ? kk : st->ax[i].base;
+  }
+  IR_ASSERT(kir_layout_parse("k=1, r=1", 8, &lay));
+  factor(&lay, 0, lanes, 'v', 1);
+  struct kir_op *o = kir_emit(&l->e, KIR_copy, x->elem, 1, NULL, 0, (const struct ir_ix *[]){ kk, r }, 2);
+  o->arr = l->x_rows;
+  o->e = cg_expr_move(c->a, c->xr, &(struct cg_move){ from, to, c->n_ax, NULL, NULL });
+  o->lay = ir_arena_copy(c->a, &lay, sizeof lay);
+  cg_for_end(&l->e, &fk);
+  cg_for_end(&l->e, &fr);
   return true;
 }
 

@@ -197,6 +197,7 @@ static const struct gemm_case gemms[] = {
   { 2, 7, 31, 8, false, true, false, false, true, true },
   { 1, 4, 129, 16, false, false, true, true, false, true },
   { 1, 100, 5, 3, false, false, true, true, false, false },
+  { 1, 65, 100, 1024, false, false, true, true, false, true },
 };
 START_TEST(matmuls) { check_gemm(gemms[_i]); }
 END_TEST
