@@ -2,7 +2,7 @@
  *
  * A group has an anchor (a contraction, reduction, window or composite; or none) and grows downwards by maps over the anchor's index space: bias, activation,
  * residual. Movement dissolves into the index expressions of its readers: every reader gets its own copy of the node (outline). A reduction takes the maps that
- * only it reads. Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
+ * only it reads; reductions of the same trailing axes and the maps between them are one group of rows (norms, softmax in pieces). Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
  * Legal: no path leaves a group and comes back. Searched over groups upwards, with order numbers as a bound; a search of over 4096 groups counts as a no.
  * Requires: layout. Keeps: values. Result: node->scratch is the node's struct pass_fusion. */
 #include "passes/fuse.h"
@@ -66,6 +66,30 @@ static bool others_independent(struct pass_ctx *c, struct ir_node *n, const stru
   return true;
 }
 
+/* ---- rows ---- */
+/* The axes that n reduces, if they are the last ones: 0 otherwise. */
+static uint32_t trailing_axes(const struct ir_node *n)
+{
+  const int64_t *axes;
+  uint32_t set = 0;
+  if (n->op != IR_OP_reduce) return 0;
+  unsigned k = ir_attr_get_ints(n, "axes", &axes), rank = n->in[0]->type->rank;
+  for (unsigned i = 0; i < k; i++) set |= 1u << axes[i];
+  return k && set == ((1u << rank) - 1) >> (rank - k) << (rank - k) ? set : 0;
+}
+/* Of the whole row, or one value a row. */
+static bool of_row(const struct pass_fusion *f, const struct ir_type *t)
+{
+  if (t->rank != f->row->rank) return false;
+  bool full = true, one = true;
+  for (unsigned d = 0; d < t->rank; d++) {
+    full &= t->dim[d] == f->row->dim[d];
+    one &= f->reduced >> d & 1 ? ir_ix_is(t->dim[d], 1) : t->dim[d] == f->row->dim[d];
+  }
+  return full || one;
+}
+static bool same_place(const struct pass_fusion *f, const struct ir_node *n) { return !strcmp(f->nodes.v[0]->place ? f->nodes.v[0]->place : "", n->place ? n->place : ""); }
+
 /* ---- joining ---- */
 /* Every other reader of v is a map over the same space that reads nothing from outside but weights: it will join as well, and v is never stored. */
 static bool readers_follow(const struct ir_value *v, const struct ir_node *n, const struct pass_fusion *f)
@@ -88,13 +112,23 @@ static bool join_producer(struct pass_ctx *c, struct ir_node *n)
   struct pass_fusion *best = NULL;
   for (unsigned i = 0; i < n->n_in; i++) {
     struct pass_fusion *f = group_of(n->in[i]);
-    if (!f || !takes_maps(f) || !same_dims(n->in[i]->type, n->out[0]->type) || !readers_follow(n->in[i], n, f)) continue;
-    if (strcmp(f->nodes.v[0]->place ? f->nodes.v[0]->place : "", n->place ? n->place : "")) continue;
+    if (!f || !takes_maps(f) || !same_place(f, n)) continue;
+    bool row = f->row && of_row(f, n->out[0]->type);
+    if (!row && (!same_dims(n->in[i]->type, n->out[0]->type) || !readers_follow(n->in[i], n, f))) continue;
     if (f->nodes.n >= 64 || (best && best->last > f->last) || !others_independent(c, n, f)) continue;
     best = f;
   }
   if (!best) return false;
   join(c, best, n);
+  return true;
+}
+/* Another reduction of the same rows. */
+static bool join_row(struct pass_ctx *c, struct ir_node *n)
+{
+  struct pass_fusion *f = group_of(n->in[0]);
+  uint32_t axes = trailing_axes(n);
+  if (!f || !axes || !f->row || f->reduced != axes || !same_dims(n->in[0]->type, f->row) || !same_place(f, n) || f->nodes.n >= 64) return false;
+  join(c, f, n);
   return true;
 }
 /* Maps that only this reduction reads are computed inside of it. */
@@ -118,7 +152,10 @@ bool pass_fuse(struct pass_ctx *c)
     if (pass_dissolves(n) && !ir_value_is_result(n->out[0])) continue;
     enum ir_op_class k = ir_op_def(n->op)->class;
     if (k == IR_C_MAP && join_producer(c, n)) { c->changed = true; continue; }
+    if (k == IR_C_ANCHOR && join_row(c, n)) { c->changed = true; continue; }
     struct pass_fusion *f = start(c, n, k == IR_C_ANCHOR || k == IR_C_REGION);
+    f->reduced = trailing_axes(n);
+    f->row = f->reduced ? n->in[0]->type : NULL;
     if (k == IR_C_ANCHOR) take_producer(c, f, n);
   }
   return true;

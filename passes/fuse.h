@@ -6,8 +6,12 @@ struct pass_fusion {
   IR_VEC(struct ir_node *) nodes;
   struct ir_node *anchor;              /* NULL: maps or movement only */
   uint32_t first, last;                /* least and greatest order of its nodes */
+  const struct ir_type *row;           /* a group of rows: the type that its reductions read; NULL: none */
+  uint32_t reduced;                    /* its reduced axes, one bit each */
   uint32_t stamp;                      /* of a search */
   bool done;
 };
+/* The group n, made by outline, in single nodes again, each a group of its own. */
+void pass_split_group(struct pass_ctx *c, struct ir_node *n);
 bool pass_dissolves(const struct ir_node *n);   /* movement that becomes part of its readers' index expressions */
 #endif

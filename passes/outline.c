@@ -85,6 +85,23 @@ static void single(struct pass_ctx *c, struct ir_node *n)
   ir_push(c->scratch, &f->nodes, n);
   n->scratch = f;
 }
+void pass_split_group(struct pass_ctx *c, struct ir_node *n)
+{
+  IR_VEC(struct ir_node *) nodes = { 0 };
+  for (struct ir_node *x = n->body[0]->first; x; x = x->next)
+    if (x->op != IR_OP_const && !pass_dissolves(x)) ir_push(c->scratch, &nodes, x);
+  for (struct ir_node *x = n->body[0]->first; x; x = x->next) x->scratch = NULL;
+  const char *place = n->place;
+  ir_inline(n);
+  ir_graph_order(c->m->main);
+  for (uint32_t i = 0; i < nodes.n; i++) {
+    nodes.v[i]->place = place;
+    single(c, nodes.v[i]);
+  }
+  for (uint32_t i = 0; i < nodes.n; i++) outline(c, nodes.v[i]->scratch);
+  ir_graph_sweep(c->m->main);
+  ir_graph_order(c->m->main);
+}
 bool pass_outline(struct pass_ctx *c)
 {
   struct ir_graph *g = c->m->main;

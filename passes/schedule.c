@@ -1,6 +1,7 @@
-/* schedule: every group gets its nest and a schedule record; groups whose nests and records are equal share one kernel.
+/* schedule: every group gets its nest and a schedule record; groups whose nests and records are equal share one kernel. A group of several operations that no
+ * skeleton but plain loops takes is split into single ones.
  * Requires: outline. Result: prog->groups in the order of the graph, prog->kernels. */
-#include "passes/internal.h"
+#include "passes/fuse.h"
 #include <string.h>
 
 /* ---- what a nest costs at least ---- */
@@ -75,9 +76,30 @@ static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, uint64
   ir_push(p->arena, &p->kernels, k);
   return p->kernels.n - 1;
 }
+/* More than one operation that is not a view. */
+static bool compound(const struct ir_node *n)
+{
+  unsigned k = 0;
+  for (const struct ir_node *x = n->body[0]->first; x; x = x->next) k += x->op != IR_OP_const && !pass_dissolves(x);
+  return k > 1;
+}
+/* Groups that only plain loops could compute are split: their pieces have skeletons, or at least less to wait for. */
+static void split_unschedulable(struct pass_ctx *c)
+{
+  struct ir_arena *a = ir_arena_create();
+  for (struct ir_node *n = c->m->main->first, *next; n; n = next) {
+    next = n->next;
+    if (n->op != IR_OP_group || !compound(n)) continue;
+    const struct kir_nest *nest = kir_nest_of(a, n);
+    if (nest && strcmp(c->target->schedule(c->target, a, nest, c->opt->level)->kind, "naive")) continue;
+    pass_split_group(c, n);
+  }
+  ir_arena_destroy(a);
+}
 bool pass_schedule(struct pass_ctx *c)
 {
   struct pass_program *p = c->prog;
+  if (c->opt->level > 0) split_unschedulable(c);
   for (struct ir_node *n = c->m->main->first; n; n = n->next) {
     if (n->op != IR_OP_group && n->op != IR_OP_transfer) continue;
     struct pass_group g = { .node = n };
