@@ -172,6 +172,18 @@ static bool add_weight(struct builder *b, struct frame *f, const char *path, con
 }
 
 /* ---- nodes ---- */
+/* An attribute that is a tensor: {value, dims, type} */
+static bool attr_tensor(struct builder *b, const struct frame *f, const struct mk_yaml *y, struct mk_attr *a)
+{
+  static const char *const keys[] = { "dims", "type", "value", NULL };
+  const struct mk_yaml *value = mk_yaml_get(y, "value");
+  struct mk_weight *w = IR_NEW(b->arena, struct mk_weight);
+  TRY(mk_yaml_keys(y, "a tensor", keys));
+  if (!value) return mk_fail(y, "a tensor in an attribute needs its value");
+  TRY(elem_of(mk_yaml_get(y, "type"), &w->elem) && weight_shape(f, mk_yaml_get(y, "dims"), w) && weight_values(b, f, value, w));
+  a->tensor = w;
+  return true;
+}
 static bool node_attrs(struct builder *b, const struct frame *f, const struct mk_yaml *y, struct mk_node *n)
 {
   if (!y) return true;
@@ -181,6 +193,10 @@ static bool node_attrs(struct builder *b, const struct frame *f, const struct mk
   for (unsigned i = 0; i < y->n; i++) {
     struct mk_val *v = &n->attr[i].v;
     n->attr[i].key = y->key[i];
+    if (y->item[i]->kind == MK_MAP) {
+      TRY(attr_tensor(b, f, y->item[i], &n->attr[i]));
+      continue;
+    }
     TRY(mk_eval(&f->scope, y->item[i], v));
     for (unsigned j = 0; v->kind == MK_LIST && j < v->n; j++)
       if (v->v[j].kind == MK_LIST || (v->v[j].kind == MK_STR) != (v->v[0].kind == MK_STR)) return mk_fail(y->item[i], "a list of an attribute holds numbers or strings");

@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const uint64_t EXTERNAL_ABOVE = 1u << 30;   /* protobuf ends at 2 GiB */
 static const char usage[] =
-  "usage: mkmodel NAME [-o FILE.onnx] [--seed N] [key=value ...]\n"
+  "usage: mkmodel NAME [-o FILE.onnx] [--seed N] [--external] [key=value ...]\n"
   "Writes the network of models/NAME.yaml (or of a YAML file) as ONNX with seeded weights. Keys are the network's params: mkmodel NAME batch=8 width=16.\n"
   "  -o FILE     output; default NAME.onnx; - is standard output\n"
   "  --seed N    another set of weights; default 0\n"
+  "  --external  weights in a file beside it, FILE.onnx.data; always so above 1 GiB\n"
   "  --help\n";
 
 static int usage_error(const char *what, const char *arg)
@@ -42,29 +44,44 @@ static const char *stem(struct ir_arena *a, const char *path)
 }
 static int failed(const char *file, int err)
 {
-  if (err == EFBIG) { mk_fail(NULL, "%s: the weights exceed 2 GiB, which one ONNX file cannot hold", file); return IR_EXIT_MODEL; }
+  if (err == EFBIG) { mk_fail(NULL, "%s: more than 2 GiB, which one ONNX file cannot hold", file); return IR_EXIT_MODEL; }
   mk_fail(NULL, "%s: %s", file, strerror(err));
   return IR_EXIT_IO;
 }
-/* Whole or not at all: to a temporary file beside it, then renamed. What is there and no regular file (a pipe, a device) is written to as it is. */
+/* What is there and no regular file (a pipe, a device) is written to as it is. */
 static int write_stream(const struct mk_model *m, uint64_t seed, const char *out)
 {
   FILE *f = strcmp(out, "-") ? fopen(out, "wb") : stdout;
-  int err = f ? mk_write(m, seed, f) : errno;
+  int err = f ? mk_write(m, seed, f, NULL) : errno;
   if (f && f != stdout && fclose(f) && !err) err = errno;
   return err ? failed(f == stdout ? "standard output" : out, err) : IR_EXIT_OK;
 }
-static int write_file(struct ir_arena *a, const struct mk_model *m, uint64_t seed, const char *out)
+/* Whole or not at all: to a temporary file beside it, then renamed. */
+struct target { const char *path, *tmp; FILE *f; };
+static bool target_open(struct ir_arena *a, const char *path, struct target *t)
 {
-  struct stat st;
-  if (!strcmp(out, "-") || (!stat(out, &st) && !S_ISREG(st.st_mode))) return write_stream(m, seed, out);
-  const char *tmp = ir_arena_printf(a, "%s.%ld.tmp", out, (long)getpid());
-  FILE *f = fopen(tmp, "wb");
-  if (!f) return failed(out, errno);
-  int err = mk_write(m, seed, f);
-  if (fclose(f) && !err) err = errno;
-  if (!err && rename(tmp, out)) err = errno;
-  if (err) unlink(tmp);
+  *t = (struct target){ path, ir_arena_printf(a, "%s.%ld.tmp", path, (long)getpid()), NULL };
+  return (t->f = fopen(t->tmp, "wb")) != NULL;
+}
+static int target_close(struct target *t, int err)   /* 0 or an errno value */
+{
+  if (!t->f) return err;
+  if (fclose(t->f) && !err) err = errno;
+  if (!err && rename(t->tmp, t->path)) err = errno;
+  if (err) unlink(t->tmp);
+  return err;
+}
+static int write_file(struct ir_arena *a, const struct mk_model *m, uint64_t seed, const char *out, bool external)
+{
+  const char *slash = strrchr(out, '/'), *data = ir_arena_printf(a, "%s.data", out);
+  struct mk_side side = { .location = ir_arena_printf(a, "%s.data", slash ? slash + 1 : out) };
+  struct target t, u = { 0 };
+  if (!target_open(a, out, &t)) return failed(out, errno);
+  int err = external && !target_open(a, data, &u) ? errno : 0;
+  side.f = u.f;
+  if (!err) err = mk_write(m, seed, t.f, external ? &side : NULL);
+  err = target_close(&u, err);                       /* first: a model never names weights that are not there */
+  err = target_close(&t, err);
   return err ? failed(out, err) : IR_EXIT_OK;
 }
 static bool parse_seed(const char *s, uint64_t *out)
@@ -78,6 +95,7 @@ static int run(struct ir_arena *a, int argc, char **argv)
 {
   const char *name = NULL, *out = NULL;
   uint64_t seed = 0;
+  bool external = false;
   IR_VEC(struct mk_override) over = { 0 };
   for (int i = 1; i < argc; i++) {
     const char *s = argv[i], *eq = strchr(s, '=');
@@ -87,6 +105,7 @@ static int run(struct ir_arena *a, int argc, char **argv)
     if ((is_out || is_seed) && !v) return usage_error("no value for ", s);
     if (is_out) out = v;
     else if (is_seed) { if (!parse_seed(v, &seed)) return usage_error("--seed takes a number, not ", v); }
+    else if (!strcmp(s, "--external")) external = true;
     else if (*s == '-' && s[1]) return usage_error("unknown option ", s);
     else if (eq) { struct mk_override o = { ir_arena_strndup(a, s, (size_t)(eq - s)), eq + 1, false }; ir_push(a, &over, o); }
     else if (name) return usage_error("a second model: ", s);
@@ -98,7 +117,11 @@ static int run(struct ir_arena *a, int argc, char **argv)
   const char *model = stem(a, path);
   const struct mk_model *m = mk_build(a, path, model, over.v, over.n);
   if (!m) return IR_EXIT_MODEL;
-  return write_file(a, m, seed, out ? out : ir_arena_printf(a, "%s.onnx", model));
+  if (!out) out = ir_arena_printf(a, "%s.onnx", model);
+  struct stat st;
+  bool stream = !strcmp(out, "-") || (!stat(out, &st) && !S_ISREG(st.st_mode));
+  if (stream && external) return usage_error("--external needs a file to lie beside, not ", out);
+  return stream ? write_stream(m, seed, out) : write_file(a, m, seed, out, external || mk_payload(m) > EXTERNAL_ABOVE);
 }
 int main(int argc, char **argv)
 {

@@ -56,7 +56,7 @@ struct mk_weight {
   double a, b;                       /* NORMAL: mean, deviation; UNIFORM: from, to (constants: a == b) */
   const struct mk_val *values;       /* VALUES: one per element */
 };
-struct mk_attr { const char *key; struct mk_val v; };
+struct mk_attr { const char *key; struct mk_val v; const struct mk_weight *tensor; /* instead of v; its elements are given */ };
 struct mk_node { const char *name, *op, *domain; unsigned n_in, n_out, n_attr; const char **in, **out; struct mk_attr *attr; };
 struct mk_io { const char *name; enum mk_elem elem; unsigned rank; struct mk_val *dim; /* INT or STR */ };
 struct mk_opset { const char *domain; int64_t version; };
@@ -77,6 +77,10 @@ struct mk_model *mk_build(struct ir_arena *a, const char *path, const char *name
 uint64_t mk_weight_key(uint64_t seed, const char *name);
 void mk_weight_fill(const struct mk_weight *w, uint64_t key, int64_t first, int64_t n, void *out);
 
-/* ---- ONNX (onnx.c): streamed, weights are made while they are written. 0 or an errno value; EFBIG: over 2 GiB, which a protobuf message cannot hold ---- */
-int mk_write(const struct mk_model *m, uint64_t seed, FILE *f);
+/* ---- ONNX (onnx.c): streamed, weights are made while they are written ---- */
+struct mk_side { FILE *f; const char *location; };                               /* external data; location: the file's name, as the model tells it */
+/* side: gets the payloads of 1 KiB and more, each at a multiple of 64 bytes; NULL: all stand in f.
+ * 0 or an errno value; EFBIG: f would exceed 2 GiB, which a protobuf message cannot. */
+int mk_write(const struct mk_model *m, uint64_t seed, FILE *f, const struct mk_side *side);
+uint64_t mk_payload(const struct mk_model *m);                                   /* bytes of all weights */
 #endif

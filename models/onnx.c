@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VARINT = 0, BYTES = 2, FIXED32 = 5, PIECE = 1 << 18 };
+enum { VARINT = 0, BYTES = 2, FIXED32 = 5, PIECE = 1 << 18, ALIGN = 64, SIDE_MIN = 1024 };
 static void varint(struct ir_buf *b, uint64_t v)
 {
   unsigned char c;
@@ -32,14 +32,35 @@ static void put_message(struct ir_buf *b, unsigned field, struct ir_buf *m)
   ir_buf_deinit(m);
 }
 
-/* AttributeProto: name 1, f 2, i 3, s 4, floats 7, ints 8, strings 9, type 20 */
+/* TensorProto: dims 1, data_type 2, name 8, raw_data 9, external_data 13 {key 1, value 2}, data_location 14 (1: external) */
+static void put_form(struct ir_buf *b, const struct mk_weight *w)
+{
+  for (unsigned i = 0; i < w->rank; i++) put_int(b, 1, w->dim[i]);
+  put_int(b, 2, w->elem);
+}
+static void put_given(struct ir_buf *b, unsigned field, const struct mk_weight *w)   /* a small tensor with its elements */
+{
+  struct ir_buf m = { 0 };
+  int64_t piece[32];
+  put_form(&m, w);
+  tag(&m, 9, BYTES);
+  varint(&m, (uint64_t)w->bytes);
+  for (int64_t i = 0; i < w->elems; i += 32) {
+    int64_t n = w->elems - i < 32 ? w->elems - i : 32;
+    mk_weight_fill(w, 0, i, n, piece);
+    ir_buf_add(&m, piece, (size_t)n * mk_elem_bytes(w->elem));
+  }
+  put_message(b, field, &m);
+}
+/* AttributeProto: name 1, f 2, i 3, s 4, t 5, floats 7, ints 8, strings 9, type 20 */
 static void put_attr(struct ir_buf *b, const struct mk_attr *a)
 {
-  enum { FLOAT = 1, INT = 2, STRING = 3, FLOATS = 6, INTS = 7, STRINGS = 8 };
+  enum { FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, FLOATS = 6, INTS = 7, STRINGS = 8 };
   struct ir_buf m = { 0 };
   const struct mk_val *v = &a->v;
   put_str(&m, 1, a->key);
-  if (v->kind == MK_INT) { put_int(&m, 3, v->i); put_int(&m, 20, INT); }
+  if (a->tensor) { put_given(&m, 5, a->tensor); put_int(&m, 20, TENSOR); }
+  else if (v->kind == MK_INT) { put_int(&m, 3, v->i); put_int(&m, 20, INT); }
   else if (v->kind == MK_FLOAT) { put_float(&m, 2, v->f); put_int(&m, 20, FLOAT); }
   else if (v->kind == MK_STR) { put_str(&m, 4, v->s); put_int(&m, 20, STRING); }
   else {
@@ -85,55 +106,101 @@ static void put_io(struct ir_buf *b, unsigned field, const struct mk_io *v)
   put_message(&m, 2, &type);
   put_message(b, field, &m);
 }
-/* TensorProto: dims 1, data_type 2, name 8, raw_data 9. All of GraphProto's initializer 5 but the payload itself, which is w->bytes long. */
-static void put_weight_head(struct ir_buf *b, const struct mk_weight *w)
+/* A weight's message without its payload, whose place is told where it lies outside. at: the end of the side file so far. */
+static bool is_outside(const struct mk_weight *w, const struct mk_side *side) { return side && w->bytes >= SIDE_MIN; }
+static uint64_t side_place(uint64_t at) { return (at + ALIGN - 1) / ALIGN * ALIGN; }
+static void put_entry(struct ir_buf *b, const char *key, const char *value)
 {
   struct ir_buf m = { 0 };
-  for (unsigned i = 0; i < w->rank; i++) put_int(&m, 1, w->dim[i]);
-  put_int(&m, 2, w->elem);
+  put_str(&m, 1, key);
+  put_str(&m, 2, value);
+  put_message(b, 13, &m);
+}
+static void put_number(struct ir_buf *b, const char *key, uint64_t v)
+{
+  char s[24];
+  snprintf(s, sizeof s, "%llu", (unsigned long long)v);
+  put_entry(b, key, s);
+}
+static void put_weight_head(struct ir_buf *b, const struct mk_weight *w, const struct mk_side *side, uint64_t at)
+{
+  struct ir_buf m = { 0 };
+  bool outside = is_outside(w, side);
+  put_form(&m, w);
   put_str(&m, 8, w->name);
-  tag(&m, 9, BYTES);
-  varint(&m, (uint64_t)w->bytes);
+  if (outside) {
+    put_entry(&m, "location", side->location);
+    put_number(&m, "offset", side_place(at));
+    put_number(&m, "length", (uint64_t)w->bytes);
+    put_int(&m, 14, 1);
+  } else {
+    tag(&m, 9, BYTES);
+    varint(&m, (uint64_t)w->bytes);
+  }
   tag(b, 5, BYTES);
-  varint(b, m.n + (uint64_t)w->bytes);
+  varint(b, m.n + (outside ? 0 : (uint64_t)w->bytes));
   ir_buf_add(b, m.s, m.n);
   ir_buf_deinit(&m);
 }
 static bool write_buf(FILE *f, const struct ir_buf *b) { return fwrite(b->s, 1, b->n, f) == b->n; }
-static bool write_weight(FILE *f, const struct mk_weight *w, uint64_t seed, void *piece)
+static bool write_payload(FILE *f, const struct mk_weight *w, uint64_t seed, void *piece)
 {
-  struct ir_buf b = { 0 };
-  put_weight_head(&b, w);
-  bool ok = write_buf(f, &b);
-  ir_buf_deinit(&b);
   unsigned size = mk_elem_bytes(w->elem);
   uint64_t key = mk_weight_key(seed, w->name);
-  for (int64_t i = 0; ok && i < w->elems;) {
+  for (int64_t i = 0; i < w->elems;) {
     int64_t n = w->elems - i < PIECE ? w->elems - i : PIECE;
     mk_weight_fill(w, key, i, n, piece);
-    ok = fwrite(piece, size, (size_t)n, f) == (size_t)n;
+    if (fwrite(piece, size, (size_t)n, f) != (size_t)n) return false;
     i += n;
   }
-  return ok;
+  return true;
+}
+static bool write_weight(FILE *f, const struct mk_weight *w, uint64_t seed, const struct mk_side *side, uint64_t *at, void *piece)
+{
+  static const char zeros[ALIGN];
+  struct ir_buf b = { 0 };
+  put_weight_head(&b, w, side, *at);
+  bool ok = write_buf(f, &b);
+  ir_buf_deinit(&b);
+  if (!ok || !is_outside(w, side)) return ok && write_payload(f, w, seed, piece);
+  size_t gap = (size_t)(side_place(*at) - *at);
+  *at += gap + (uint64_t)w->bytes;
+  return fwrite(zeros, 1, gap, side->f) == gap && write_payload(side->f, w, seed, piece);
+}
+uint64_t mk_payload(const struct mk_model *m)
+{
+  uint64_t n = 0;
+  for (uint32_t i = 0; i < m->weights.n; i++)
+    if (!ir_add64((int64_t)n, m->weights.v[i].bytes, (int64_t *)&n)) return INT64_MAX;
+  return n;
+}
+static int graph_size(const struct mk_model *m, const struct mk_side *side, uint64_t *bytes)   /* adds the weights' messages; 0 or EFBIG */
+{
+  uint64_t at = 0;
+  for (uint32_t i = 0; i < m->weights.n; i++) {
+    const struct mk_weight *w = &m->weights.v[i];
+    struct ir_buf b = { 0 };
+    put_weight_head(&b, w, side, at);
+    *bytes += b.n;
+    ir_buf_deinit(&b);
+    if (is_outside(w, side)) at = side_place(at) + (uint64_t)w->bytes;
+    else *bytes += (uint64_t)w->bytes;
+    if (*bytes > INT32_MAX || at > INT64_MAX) return EFBIG;
+  }
+  return 0;
 }
 /* GraphProto: node 1, name 2, initializer 5, input 11, output 12. ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8 {domain 1, version 2} */
-int mk_write(const struct mk_model *m, uint64_t seed, FILE *f)
+int mk_write(const struct mk_model *m, uint64_t seed, FILE *f, const struct mk_side *side)
 {
   struct ir_buf head = { 0 }, nodes = { 0 }, ios = { 0 }, tail = { 0 };
-  uint64_t graph_bytes;
-  int err = 0;
+  uint64_t graph_bytes, at = 0;
+  int err;
   for (uint32_t i = 0; i < m->nodes.n; i++) put_node(&nodes, &m->nodes.v[i]);
   put_str(&nodes, 2, m->name);
   for (uint32_t i = 0; i < m->inputs.n; i++) put_io(&ios, 11, &m->inputs.v[i]);
   for (uint32_t i = 0; i < m->outputs.n; i++) put_io(&ios, 12, &m->outputs.v[i]);
   graph_bytes = nodes.n + ios.n;
-  for (uint32_t i = 0; i < m->weights.n; i++) {
-    struct ir_buf b = { 0 };
-    put_weight_head(&b, &m->weights.v[i]);
-    graph_bytes += b.n + (uint64_t)m->weights.v[i].bytes;
-    ir_buf_deinit(&b);
-    if (graph_bytes > INT32_MAX) err = EFBIG;
-  }
+  err = graph_size(m, side, &graph_bytes);
   put_int(&head, 1, 8);                              /* IR version 8: opsets up to 18 and beyond, no initialiser needs to be an input */
   put_str(&head, 2, "mkmodel");
   tag(&head, 7, BYTES);
@@ -149,8 +216,8 @@ int mk_write(const struct mk_model *m, uint64_t seed, FILE *f)
   errno = 0;
   if (!err && (!write_buf(f, &head) || !write_buf(f, &nodes))) err = errno ? errno : EIO;
   for (uint32_t i = 0; !err && i < m->weights.n; i++)
-    if (!write_weight(f, &m->weights.v[i], seed, piece)) err = errno ? errno : EIO;
-  if (!err && (!write_buf(f, &ios) || !write_buf(f, &tail) || fflush(f))) err = errno ? errno : EIO;
+    if (!write_weight(f, &m->weights.v[i], seed, side, &at, piece)) err = errno ? errno : EIO;
+  if (!err && (!write_buf(f, &ios) || !write_buf(f, &tail) || fflush(f) || (side && fflush(side->f)))) err = errno ? errno : EIO;
   free(piece);
   ir_buf_deinit(&head);
   ir_buf_deinit(&nodes);

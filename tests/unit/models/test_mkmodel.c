@@ -2,6 +2,7 @@
 #include "models/mkmodel.h"
 #include "onnx.pb-c.h"
 #include <check.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,7 +105,7 @@ static Onnx__ModelProto *unpack(const struct mk_model *m, uint64_t seed)
   char *bytes = NULL;
   size_t n = 0;
   FILE *f = open_memstream(&bytes, &n);
-  ck_assert_int_eq(mk_write(m, seed, f), 0);
+  ck_assert_int_eq(mk_write(m, seed, f, NULL), 0);
   fclose(f);
   Onnx__ModelProto *p = onnx__model_proto__unpack(NULL, n, (const uint8_t *)bytes);
   ck_assert_ptr_nonnull(p);
@@ -158,6 +159,66 @@ START_TEST(a_model_becomes_onnx)
   const Onnx__TensorShapeProto *dims = g->output[0]->type->tensor_type->shape;
   ck_assert(dims->n_dim == 3 && !strcmp(dims->dim[1]->dim_param, "s") && dims->dim[2]->dim_value == 11);
   ck_assert_int_eq(g->input[0]->type->tensor_type->elem_type, MK_I64);
+  onnx__model_proto__free_unpacked(p, NULL);
+}
+END_TEST
+START_TEST(external_data)
+{
+  struct mk_model *m = build("inputs: [{name: a, dims: [300]}]\noutputs: [{name: y, value: x, dims: [300]}]\nbody:\n- {op: Sum, in: [a, u, v, w], weights: {u: {dims: [1], init: ones},\n"
+                             "    v: {dims: [300], init: he}, w: {dims: [3, 300], init: he}}}\n");
+  ck_assert_ptr_nonnull(m);
+  ck_assert_uint_eq(mk_payload(m), 4 + 1200 + 3600);
+  char *bytes[2] = { 0 };
+  size_t n[2];
+  FILE *f = open_memstream(&bytes[0], &n[0]), *side = open_memstream(&bytes[1], &n[1]);
+  ck_assert_int_eq(mk_write(m, 3, f, &(struct mk_side){ side, "m.onnx.data" }), 0);
+  fclose(f);
+  fclose(side);
+  Onnx__ModelProto *p = onnx__model_proto__unpack(NULL, n[0], (const uint8_t *)bytes[0]), *all = unpack(m, 3);
+  ck_assert_ptr_nonnull(p);
+  ck_assert_uint_eq(n[1], 1216 + 3600);                               /* 1200 is no multiple of 64 */
+  ck_assert_uint_eq(tensor(p->graph, "u")->raw_data.len, 4);         /* what is small stays */
+  static const struct { const char *name, *offset, *length; size_t at; } row[] = { { "v", "0", "1200", 0 }, { "w", "1216", "3600", 1216 } };
+  for (int i = 0; i < 2; i++) {
+    const Onnx__TensorProto *t = tensor(p->graph, row[i].name), *in = tensor(all->graph, row[i].name);
+    ck_assert(t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL && t->n_external_data == 3 && !t->raw_data.len);
+    ck_assert_str_eq(t->external_data[0]->value, "m.onnx.data");
+    ck_assert_str_eq(t->external_data[1]->value, row[i].offset);
+    ck_assert_str_eq(t->external_data[2]->value, row[i].length);
+    ck_assert(!memcmp(bytes[1] + row[i].at, in->raw_data.data, in->raw_data.len));
+  }
+  onnx__model_proto__free_unpacked(p, NULL);
+  onnx__model_proto__free_unpacked(all, NULL);
+  free(bytes[0]);
+  free(bytes[1]);
+}
+END_TEST
+START_TEST(over_2_GiB)
+{
+  struct mk_model *m = build("inputs: [{name: a, dims: [1]}]\noutputs: [{name: y, value: x, dims: [1]}]\nbody: [{op: Add, in: [a, w], weights: {w: {dims: [536870912], init: he}}}]\n");
+  ck_assert_ptr_nonnull(m);
+  FILE *f = fopen("/dev/null", "wb");
+  ck_assert_int_eq(mk_write(m, 0, f, NULL), EFBIG);
+  fclose(f);
+}
+END_TEST
+START_TEST(an_attribute_is_a_tensor)
+{
+  struct mk_model *m = build("inputs: [{name: a, dims: [1]}]\noutputs: [{name: y, value: x, dims: [1]}]\nbody:\n"
+                             "- {op: Constant, in: [], out: c, attrs: {value: {type: int64, dims: [2, 20], value: range(40)}}}\n"
+                             "- {op: Constant, in: [], out: d, attrs: {value: {value: 2.5}}}\n- {op: Add, in: [c, d]}\n");
+  ck_assert_ptr_nonnull(m);
+  Onnx__ModelProto *p = unpack(m, 0);
+  const Onnx__NodeProto *c = p->graph->node[0], *d = p->graph->node[1];
+  ck_assert(!c->n_input && c->attribute[0]->type == ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR && !strcmp(c->attribute[0]->name, "value"));
+  const Onnx__TensorProto *t = c->attribute[0]->t;
+  ck_assert(t->n_dims == 2 && t->dims[1] == 20 && t->data_type == MK_I64 && t->raw_data.len == 320);
+  for (int64_t i = 0; i < 40; i++) ck_assert(!memcmp(t->raw_data.data + 8 * i, &i, 8));
+  float v;
+  t = d->attribute[0]->t;
+  ck_assert(!t->n_dims && t->data_type == MK_F32 && t->raw_data.len == 4);
+  memcpy(&v, t->raw_data.data, 4);
+  ck_assert(v == 2.5f);
   onnx__model_proto__free_unpacked(p, NULL);
 }
 END_TEST
@@ -254,6 +315,7 @@ START_TEST(what_is_wrong_is_refused)
     IO "blocks: {f: {params: {n: }, body: []}}\nbody: [{use: f, in: a}]", IO "blocks: {f: {body: [], in: p}}\nbody: [{use: f, in: a}]",
     IO "blocks: {f: {body: []}}\nbody: [{use: f, in: a, with: {n: 1}}]", IO "body: [{op: Relu, in: a}]\nbody: []", IO "params: {v: \"{w}\"}\nbody: [{op: Relu, in: a}]",
     "inputs: [{name: a, dims: 2}]\noutputs: []\nbody: []", "inputs: [{name: a, dims: [1.5]}]\noutputs: []\nbody: []", "inputs: [{name: a, dims: [1]}, {name: a, dims: [1]}]\noutputs: []\nbody: []",
+    IO "body: [{op: Relu, in: a, attrs: {t: {dims: [1]}}}]", IO "body: [{op: Relu, in: a, attrs: {t: {init: ones}}}]", IO "body: [{op: Relu, in: a, attrs: {t: {dims: [2], value: 1}}}]",
     IO "body: [{set: {v: [1]}}, {for: {i: 30}, body: [{set: {v: [v]}}]}, {op: Relu, in: a}]",
   };
   ck_assert_ptr_nonnull(build(IO "body: [{op: Relu, in: a}]"));
@@ -270,6 +332,9 @@ int main(void)
   tcase_add_test(c, expressions);
   tcase_add_test(c, expressions_without_value);
   tcase_add_test(c, a_model_becomes_onnx);
+  tcase_add_test(c, external_data);
+  tcase_add_test(c, over_2_GiB);
+  tcase_add_test(c, an_attribute_is_a_tensor);
   tcase_add_test(c, overrides);
   tcase_add_test(c, a_base);
   tcase_add_test(c, an_element_depends_on_its_number_alone);
