@@ -15,7 +15,7 @@ extern char **environ;
 
 /* ---- temporary files ----
  * The list lives in static memory of fixed size so that a signal handler can walk it. */
-enum { MAX_FILES = 24, MAX_NAME = 40, MAX_DIR = 4000, MAX_PATH = MAX_DIR + MAX_NAME + 2 };
+enum { MAX_FILES = 320 /* pages that are not used are never touched */, MAX_NAME = 40, MAX_DIR = 4000, MAX_PATH = MAX_DIR + MAX_NAME + 2 };
 struct link_temp { char dir[MAX_DIR]; };
 static struct link_temp temp;
 static char temp_file[MAX_FILES][MAX_PATH];

@@ -49,14 +49,15 @@ static void *chunk_worker(void *arg)
   }
   return NULL;
 }
-enum { PER_CHUNK = 4 };   /* kernels in one module: small enough to balance, fixed so that -j does not show in the output */
+enum { PER_CHUNK = 4, MAX_CHUNKS = 256 };   /* kernels in one module: small enough to balance; no matter of -j, which must not show in the output */
 static struct chunks emit_kernels(struct ir_arena *a, struct pass_program *p, const struct cg_target *t, unsigned jobs, enum cg_form form)
 {
-  struct chunks all = { .n = (p->kernels.n + PER_CHUNK - 1) / PER_CHUNK };
+  uint32_t per = p->kernels.n > PER_CHUNK * MAX_CHUNKS ? (p->kernels.n + MAX_CHUNKS - 1) / MAX_CHUNKS : PER_CHUNK;
+  struct chunks all = { .n = (p->kernels.n + per - 1) / per };
   all.v = IR_NEWN(a, struct chunk, all.n + 1);
   for (uint32_t i = 0; i < all.n; i++) {
-    uint32_t last = (i + 1) * PER_CHUNK;
-    all.v[i] = (struct chunk){ .p = p, .t = t, .first = i * PER_CHUNK, .last = last < p->kernels.n ? last : p->kernels.n, .arena = ir_arena_create(), .form = form };
+    uint32_t last = (i + 1) * per;
+    all.v[i] = (struct chunk){ .p = p, .t = t, .first = i * per, .last = last < p->kernels.n ? last : p->kernels.n, .arena = ir_arena_create(), .form = form };
   }
   pthread_t th[63];
   unsigned n = 0;

@@ -91,22 +91,42 @@ static bool of_row(const struct pass_fusion *f, const struct ir_type *t)
 static bool same_place(const struct pass_fusion *f, const struct ir_node *n) { return !strcmp(f->nodes.v[0]->place ? f->nodes.v[0]->place : "", n->place ? n->place : ""); }
 
 /* ---- joining ---- */
-/* Every other reader of v is a map over the same space that reads nothing from outside but weights: it will join as well, and v is never stored. */
-static bool readers_follow(const struct ir_value *v, const struct ir_node *n, const struct pass_fusion *f)
+/* Will r, a reader of a value of f, end up in f? It is a map over the same space, and each operand is in f already, will be, is n (which is about to join), or
+ * does not depend on f at all. Chains longer than a few nodes count as a no. */
+static bool will_join(struct pass_ctx *c, const struct ir_node *r, const struct ir_node *n, const struct pass_fusion *f, const struct ir_type *space, unsigned depth)
 {
-  if (ir_value_is_result(v)) return false;
-  for (uint32_t i = 0; i < v->uses.n; i++) {
-    const struct ir_node *r = v->uses.v[i];
-    if (r == n || r->scratch == f) continue;
-    if (ir_op_def(r->op)->class != IR_C_MAP || !same_dims(r->out[0]->type, v->type)) return false;
-    for (unsigned k = 0; k < r->n_in; k++) {
-      const struct ir_value *o = r->in[k];
-      if (!pass_is_weight(o) && group_of(o) != f && o->def != n) return false;
-    }
+  if (r == n || r->scratch == f) return true;
+  if (!depth || ir_op_def(r->op)->class != IR_C_MAP || !same_dims(r->out[0]->type, space)) return false;
+  for (unsigned i = 0; i < r->n_in; i++) {
+    struct ir_value *o = r->in[i];
+    if (pass_is_weight(o) || group_of(o) == f || !depends(c, o, f)) continue;
+    if (!o->def || !will_join(c, o->def, n, f, space, depth - 1)) return false;
   }
   return true;
 }
+/* Every reader of v will be in f, so v is never stored. */
+static bool readers_follow(struct pass_ctx *c, const struct ir_value *v, const struct ir_node *n, const struct pass_fusion *f)
+{
+  if (ir_value_is_result(v)) return false;
+  for (uint32_t i = 0; i < v->uses.n; i++)
+    if (!will_join(c, v->uses.v[i], n, f, v->type, 6)) return false;
+  return true;
+}
 static bool takes_maps(const struct pass_fusion *f) { return f->nodes.v[0]->op != IR_OP_copy && f->nodes.v[0]->op != IR_OP_transfer; }
+/* Maps without anchor of which only n reads the one result are computed where n is. */
+static void take_maps(struct pass_ctx *c, struct pass_fusion *f, struct ir_value *v)
+{
+  struct pass_fusion *p = group_of(v);
+  if (!p || p == f || p->anchor || !takes_maps(p) || !same_place(p, f->nodes.v[0]) || !pass_one_use(v) || f->nodes.n + p->nodes.n > 64) return;
+  for (uint32_t k = 0; k < p->nodes.n; k++) {
+    struct ir_node *m = p->nodes.v[k];
+    if (ir_op_def(m->op)->class != IR_C_MAP || (m->out[0] != v && (m->out[0]->uses.n != 1 || ir_value_is_result(m->out[0])))) return;
+    for (unsigned i = 0; i < m->n_in; i++)
+      if (group_of(m->in[i]) != p && group_of(m->in[i]) != f && depends(c, m->in[i], f)) return;
+  }
+  for (uint32_t k = 0; k < p->nodes.n; k++) join(c, f, p->nodes.v[k]);
+  p->nodes.n = 0;
+}
 static bool join_producer(struct pass_ctx *c, struct ir_node *n)
 {
   struct pass_fusion *best = NULL;
@@ -114,12 +134,15 @@ static bool join_producer(struct pass_ctx *c, struct ir_node *n)
     struct pass_fusion *f = group_of(n->in[i]);
     if (!f || !takes_maps(f) || !same_place(f, n)) continue;
     bool row = f->row && of_row(f, n->out[0]->type);
-    if (!row && (!same_dims(n->in[i]->type, n->out[0]->type) || !readers_follow(n->in[i], n, f))) continue;
-    if (f->nodes.n >= 64 || (best && best->last > f->last) || !others_independent(c, n, f)) continue;
+    if (!row && (!same_dims(n->in[i]->type, n->out[0]->type) || !readers_follow(c, n->in[i], n, f))) continue;
+    bool worse = best && ((best->anchor && !f->anchor) || (!best->anchor == !f->anchor && best->last > f->last));
+    if (f->nodes.n >= 64 || worse || !others_independent(c, n, f)) continue;
     best = f;
   }
   if (!best) return false;
   join(c, best, n);
+  for (unsigned i = 0; i < n->n_in && best->anchor; i++)
+    if (same_dims(n->in[i]->type, n->out[0]->type)) take_maps(c, best, n->in[i]);
   return true;
 }
 /* Another reduction of the same rows. */
@@ -130,17 +153,6 @@ static bool join_row(struct pass_ctx *c, struct ir_node *n)
   if (!f || !axes || !f->row || f->reduced != axes || !same_dims(n->in[0]->type, f->row) || !same_place(f, n) || f->nodes.n >= 64) return false;
   join(c, f, n);
   return true;
-}
-/* Maps that only this reduction reads are computed inside of it. */
-static void take_producer(struct pass_ctx *c, struct pass_fusion *f, struct ir_node *n)
-{
-  struct pass_fusion *p = group_of(n->in[0]);
-  if (n->op != IR_OP_reduce || !p || p == f || p->anchor || !takes_maps(p) || !pass_one_use(n->in[0])) return;
-  for (uint32_t k = 0; k < p->nodes.n; k++) {
-    const struct ir_node *m = p->nodes.v[k];
-    if (ir_op_def(m->op)->class != IR_C_MAP || (m->out[0] != n->in[0] && (m->out[0]->uses.n != 1 || ir_value_is_result(m->out[0])))) return;
-  }
-  for (uint32_t k = 0; k < p->nodes.n; k++) join(c, f, p->nodes.v[k]);
 }
 bool pass_fuse(struct pass_ctx *c)
 {
@@ -156,7 +168,7 @@ bool pass_fuse(struct pass_ctx *c)
     struct pass_fusion *f = start(c, n, k == IR_C_ANCHOR || k == IR_C_REGION);
     f->reduced = trailing_axes(n);
     f->row = f->reduced ? n->in[0]->type : NULL;
-    if (k == IR_C_ANCHOR) take_producer(c, f, n);
+    if (n->op == IR_OP_reduce) take_maps(c, f, n->in[0]);
   }
   return true;
 }
