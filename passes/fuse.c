@@ -154,21 +154,23 @@ static bool join_row(struct pass_ctx *c, struct ir_node *n)
   join(c, f, n);
   return true;
 }
+void pass_fuse_node(struct pass_ctx *c, struct ir_node *n)
+{
+  if (n->op == IR_OP_const || pass_is_weight(n->out[0])) return;
+  if (pass_dissolves(n) && !ir_value_is_result(n->out[0])) return;
+  enum ir_op_class k = ir_op_def(n->op)->class;
+  if (k == IR_C_MAP && join_producer(c, n)) { c->changed = true; return; }
+  if (k == IR_C_ANCHOR && join_row(c, n)) { c->changed = true; return; }
+  struct pass_fusion *f = start(c, n, k == IR_C_ANCHOR || k == IR_C_REGION);
+  f->reduced = trailing_axes(n);
+  f->row = f->reduced ? n->in[0]->type : NULL;
+  if (n->op == IR_OP_reduce) take_maps(c, f, n->in[0]);
+}
 bool pass_fuse(struct pass_ctx *c)
 {
   struct ir_graph *g = c->m->main;
   ir_graph_order(g);
   for (struct ir_node *n = g->first; n; n = n->next) n->scratch = NULL;
-  for (struct ir_node *n = g->first; n; n = n->next) {
-    if (n->op == IR_OP_const || pass_is_weight(n->out[0])) continue;
-    if (pass_dissolves(n) && !ir_value_is_result(n->out[0])) continue;
-    enum ir_op_class k = ir_op_def(n->op)->class;
-    if (k == IR_C_MAP && join_producer(c, n)) { c->changed = true; continue; }
-    if (k == IR_C_ANCHOR && join_row(c, n)) { c->changed = true; continue; }
-    struct pass_fusion *f = start(c, n, k == IR_C_ANCHOR || k == IR_C_REGION);
-    f->reduced = trailing_axes(n);
-    f->row = f->reduced ? n->in[0]->type : NULL;
-    if (n->op == IR_OP_reduce) take_maps(c, f, n->in[0]);
-  }
+  for (struct ir_node *n = g->first; n; n = n->next) pass_fuse_node(c, n);
   return true;
 }

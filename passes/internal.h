@@ -17,6 +17,9 @@ static inline bool pass_one_use(const struct ir_value *v) { return v->uses.n == 
 /* A map of two operands of which one is a weight: that one, and the other in *x. */
 struct ir_value *pass_weight_operand(const struct ir_node *n, struct ir_value **x);
 
+struct pass_nodes { struct ir_node **v; uint32_t n, cap; };
+void pass_sort_nodes(struct pass_ctx *c, struct pass_nodes *s);   /* in the order of the graph's list; renumbers it */
+
 /* ---- the program (program.c) ---- */
 /* The value outside of a group that an argument of its nest stands for. */
 const struct ir_value *pass_outer_value(const struct ir_node *n, const struct kir_arr *arg);

@@ -85,20 +85,27 @@ static void single(struct pass_ctx *c, struct ir_node *n)
   ir_push(c->scratch, &f->nodes, n);
   n->scratch = f;
 }
-void pass_split_group(struct pass_ctx *c, struct ir_node *n)
+void pass_split_group(struct pass_ctx *c, struct ir_node *n, bool fuse_again)
 {
-  IR_VEC(struct ir_node *) nodes = { 0 };
-  for (struct ir_node *x = n->body[0]->first; x; x = x->next)
-    if (x->op != IR_OP_const && !pass_dissolves(x)) ir_push(c->scratch, &nodes, x);
-  for (struct ir_node *x = n->body[0]->first; x; x = x->next) x->scratch = NULL;
+  struct pass_nodes nodes = { 0 };
   const char *place = n->place;
+  for (struct ir_node *x = n->body[0]->first; x; x = x->next) {
+    x->scratch = NULL;
+    if (x->op != IR_OP_const && !pass_dissolves(x)) ir_push(c->scratch, &nodes, x);
+  }
   ir_inline(n);
-  ir_graph_order(c->m->main);
+  pass_sort_nodes(c, &nodes);
+  for (struct ir_node *x = c->m->main->first; x; x = x->next)
+    if (x->op == IR_OP_group || x->op == IR_OP_transfer) x->scratch = NULL;
   for (uint32_t i = 0; i < nodes.n; i++) {
     nodes.v[i]->place = place;
-    single(c, nodes.v[i]);
+    if (fuse_again) pass_fuse_node(c, nodes.v[i]);
+    else single(c, nodes.v[i]);
   }
-  for (uint32_t i = 0; i < nodes.n; i++) outline(c, nodes.v[i]->scratch);
+  for (uint32_t i = 0; i < nodes.n; i++) {
+    struct pass_fusion *f = nodes.v[i]->scratch;
+    if (f && !f->done) outline(c, f);
+  }
   ir_graph_sweep(c->m->main);
   ir_graph_order(c->m->main);
 }

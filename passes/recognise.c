@@ -32,20 +32,60 @@ static bool softmax(struct ir_node *n, struct found *f)
   return true;
 }
 
+/* dot(softmax(maps(dot(q, k))), v): scores, scale and mask, weights, sum. The maps are a chain over the scores; what a mask is made of stays outside. */
+static bool is_composite(const struct ir_value *v, const char *name) { return pass_has_op(v, IR_OP_composite) && v->def->name && !strcmp(v->def->name, name); }
+static bool over_scores(const struct ir_node *n, const struct ir_value *v)
+{
+  return ir_op_def(n->op)->class == IR_C_MAP && n->out[0]->type->rank == v->type->rank && !memcmp(n->out[0]->type->dim, v->type->dim, v->type->rank * sizeof *v->type->dim);
+}
+static bool attention(struct ir_node *n, struct found *f)
+{
+  if (n->op != IR_OP_dot || pass_is_weight(n->in[0]) || pass_is_weight(n->in[1])) return false;
+  unsigned side = is_composite(n->in[0], "softmax") ? 0 : 1;
+  struct ir_value *p = n->in[side];
+  if (!is_composite(p, "softmax") || !pass_one_use(p) || n->in[1 - side] == p) return false;
+  *f = (struct found){ { n, p->def }, 2 };
+  for (struct ir_value *v = p->def->in[0]; pass_one_use(v) && v->def && f->count < MAX_NODES; ) {
+    struct ir_node *d = v->def, *chain = NULL;
+    f->n[f->count++] = d;
+    if (d->op == IR_OP_dot) return !pass_is_weight(d->in[0]) && !pass_is_weight(d->in[1]);
+    if (!over_scores(d, v)) return false;
+    for (unsigned i = 0; i < d->n_in; i++)
+      if (d->in[i]->def && d->in[i]->type->rank == v->type->rank && (over_scores(d->in[i]->def, v) || d->in[i]->def->op == IR_OP_dot)) {
+        if (chain) return false;
+        chain = d->in[i]->def;
+      }
+    if (!chain) return false;
+    v = chain->out[0];
+  }
+  return false;
+}
+
 static const struct { const char *name; bool (*match)(struct ir_node *n, struct found *f); } rows[] = {
   { "softmax", softmax },
+  { "attention", attention },          /* made of softmax, so behind it */
 };
+/* Composites among the nodes are inlined first: a composite's body holds core ops only. */
+static void make(struct pass_ctx *c, struct found *f, const char *name)
+{
+  struct pass_nodes all = { 0 };
+  for (unsigned i = 0; i < f->count; i++) {
+    if (f->n[i]->op != IR_OP_composite) { ir_push(c->scratch, &all, f->n[i]); continue; }
+    for (struct ir_node *x = f->n[i]->body[0]->first; x; x = x->next)
+      if (x->op != IR_OP_const) ir_push(c->scratch, &all, x);
+    ir_inline(f->n[i]);
+  }
+  pass_sort_nodes(c, &all);
+  ir_outline(c->m->main, IR_OP_composite, all.v, all.n, name);
+  c->changed = true;
+}
 bool pass_recognise(struct pass_ctx *c)
 {
-  for (struct ir_node *n = c->m->main->first, *next; n; n = next) {
-    next = n->next;
-    struct found f;
-    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
-      if (rows[i].match(n, &f)) {
-        ir_outline(c->m->main, IR_OP_composite, f.n, f.count, rows[i].name);
-        c->changed = true;
-        break;
-      }
-  }
+  for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (struct ir_node *n = c->m->main->first, *next; n; n = next) {
+      next = n->next;
+      struct found f;
+      if (rows[i].match(n, &f)) make(c, &f, rows[i].name);
+    }
   return true;
 }

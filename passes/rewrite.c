@@ -1,5 +1,6 @@
 /* What rewriting passes share. */
 #include "passes/internal.h"
+#include <stdlib.h>
 
 struct ir_builder pass_at(struct ir_node *n)
 {
@@ -19,4 +20,15 @@ struct ir_value *pass_weight_operand(const struct ir_node *n, struct ir_value **
   for (unsigned i = 0; i < 2; i++)
     if (pass_is_weight(n->in[i]) && !pass_is_weight(n->in[1 - i])) { *x = n->in[1 - i]; return n->in[i]; }
   return NULL;
+}
+
+static int by_order(const void *a, const void *b)
+{
+  const struct ir_node *x = *(struct ir_node *const *)a, *y = *(struct ir_node *const *)b;
+  return (x->order > y->order) - (x->order < y->order);
+}
+void pass_sort_nodes(struct pass_ctx *c, struct pass_nodes *s)
+{
+  ir_graph_order(c->m->main);
+  qsort(s->v, s->n, sizeof *s->v, by_order);
 }

@@ -83,7 +83,7 @@ static bool compound(const struct ir_node *n)
   for (const struct ir_node *x = n->body[0]->first; x; x = x->next) k += x->op != IR_OP_const && !pass_dissolves(x);
   return k > 1;
 }
-/* Groups that only plain loops could compute are split: their pieces have skeletons, or at least less to wait for. */
+/* Groups that only plain loops could compute are taken apart: a composite into what fuse makes of its pieces, others into single nodes. */
 static void split_unschedulable(struct pass_ctx *c)
 {
   struct ir_arena *a = ir_arena_create();
@@ -92,7 +92,10 @@ static void split_unschedulable(struct pass_ctx *c)
     if (n->op != IR_OP_group || !compound(n)) continue;
     const struct kir_nest *nest = kir_nest_of(a, n);
     if (nest && strcmp(c->target->schedule(c->target, a, nest, c->opt->level)->kind, "naive")) continue;
-    pass_split_group(c, n);
+    struct ir_node *before = n->prev;
+    bool composite = !strcmp(ir_attr_get_str(n, "anchor"), "composite");
+    pass_split_group(c, n, composite);
+    if (composite) next = before ? before->next : c->m->main->first;   /* the pieces are looked at as well */
   }
   ir_arena_destroy(a);
 }
