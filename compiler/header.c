@@ -43,6 +43,17 @@ void header_print(struct ir_buf *b, const struct massrt_program *p, const char *
   ir_arena_destroy(a);
 }
 
+void json_string(struct ir_buf *b, const char *s, size_t n)
+{
+  ir_buf_add(b, "\"", 1);
+  for (; n--; s++)
+    if ((unsigned char)*s < 32) ir_buf_printf(b, "\\u%04x", (unsigned char)*s);
+    else {
+      if (*s == '"' || *s == '\\') ir_buf_add(b, "\\", 1);
+      ir_buf_add(b, s, 1);
+    }
+  ir_buf_add(b, "\"", 1);
+}
 static int64_t constant(const struct massrt_program *p, uint32_t e) { return p->exprs[e].op == MASSRT_X_CONST ? p->exprs[e].k : -1; }
 void check_print(struct ir_buf *b, const struct pass_program *q, const char *model, bool json)
 {
@@ -56,12 +67,9 @@ void check_print(struct ir_buf *b, const struct pass_program *q, const char *mod
     bytes += y;
   }
   if (json) {
-    ir_buf_printf(b, "{\"model\": \"");
-    for (const char *s = model; *s; s++) {
-      if (*s == '"' || *s == '\\') ir_buf_add(b, "\\", 1);
-      if ((unsigned char)*s >= 32) ir_buf_add(b, s, 1);
-    }
-    ir_buf_printf(b, "\", \"supported\": true, \"sub_graphs\": %u, \"kernels\": %u, \"weights_bytes\": %llu", p->n_launches, p->n_kernels, (unsigned long long)p->weights_bytes);
+    ir_buf_printf(b, "{\"model\": ");
+    json_string(b, model, strlen(model));
+    ir_buf_printf(b, ", \"supported\": true, \"sub_graphs\": %u, \"kernels\": %u, \"weights_bytes\": %llu", p->n_launches, p->n_kernels, (unsigned long long)p->weights_bytes);
     if (p->arena_bytes >= 0) ir_buf_printf(b, ", \"activation_bytes\": %lld, \"live_bytes\": %lld", (long long)p->arena_bytes, (long long)p->live_bytes);
     if (known) ir_buf_printf(b, ", \"operations\": %lld, \"bytes_moved\": %lld", (long long)work, (long long)bytes);
     ir_buf_printf(b, "}\n");

@@ -243,12 +243,36 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
   for (uint32_t i = 0; i < p.kernels.n; i++) ir_arena_destroy(p.kernels.v[i].arena);
   return ok;
 }
+/* massc check --json of a model that is refused: every diagnostic, one string each. */
+static void refused_json(const char *model, const char *lines)
+{
+  struct ir_buf b = { 0 };
+  ir_buf_printf(&b, "{\"model\": ");
+  json_string(&b, model, strlen(model));
+  ir_buf_printf(&b, ", \"supported\": false, \"diagnostics\": [");
+  for (const char *s = lines, *first = lines; *s; s += strcspn(s, "\n") + 1) {
+    if (s != first) ir_buf_printf(&b, ", ");
+    json_string(&b, s, strcspn(s, "\n"));
+  }
+  ir_buf_printf(&b, "]}\n");
+  fwrite(b.s, 1, b.n, stdout);
+  ir_buf_deinit(&b);
+}
 int compile(struct ir_arena *a, struct options *o)
 {
-  struct ir_diags d = { .out = stderr, .file = o->model, .quiet = o->quiet };
+  char *lines = NULL;
+  size_t size;
+  bool json = o->command == CMD_CHECK && o->json;
+  struct ir_diags d = { .out = json ? open_memstream(&lines, &size) : stderr, .file = o->model, .quiet = o->quiet || json };
   struct onnx_file *f = NULL;
   bool ok = run(a, &d, o, &f);
   onnx_close(f);
+  if (json && d.out) {
+    fclose(d.out);
+    if (!ok) refused_json(o->model, lines);
+    fputs(lines, stderr);
+    free(lines);
+  }
   ir_buf_deinit(&d.first);
   return ok ? IR_EXIT_OK : d.status ? d.status : IR_EXIT_MODEL;
 }

@@ -7,4 +7,5 @@ int compile(struct ir_arena *a, struct options *o);        /* exit status */
 void header_print(struct ir_buf *b, const struct massrt_program *p, const char *prefix);
 /* Text of `massc check`. */
 void check_print(struct ir_buf *b, const struct pass_program *p, const char *model, bool json);
+void json_string(struct ir_buf *b, const char *s, size_t n);   /* quoted and escaped */
 #endif
