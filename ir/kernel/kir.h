@@ -78,6 +78,8 @@ struct kir_nest_builder;
 struct kir_expr *kir_value(struct kir_nest_builder *b, const struct ir_value *v, const struct ir_ix *const *c); /* element of v at coordinates c */
 /* The same where c may lie outside of v's shape: `outside` is read there. For a stored operand that is READ with els; for others a SELECT. */
 struct kir_expr *kir_value_or(struct kir_nest_builder *b, const struct ir_value *v, const struct ir_ix *const *c, struct kir_expr *outside);
+/* The element of an integer value as an index expression of the nest, which may load from arguments; NULL: it is computed in a way that has none. */
+const struct ir_ix *kir_index(struct kir_nest_builder *b, const struct ir_value *v, const struct ir_ix *const *c);
 /* A statement of its own for an inner reduction of v's op: e is its element at coordinates c of v; the read of it comes back. */
 struct kir_expr *kir_temp(struct kir_nest_builder *b, struct kir_expr *e, const struct ir_value *v, const struct ir_ix *const *c);
 struct kir_nest *kir_builder_nest(struct kir_nest_builder *b);

@@ -1,5 +1,6 @@
 /* The evaluator's driver: symbols from inputs, requirements, regions, constants; element conversion. */
 #include "graph_test.h"
+#include "ir/kernel/kir.h"
 #include <math.h>
 
 static struct ir_tensor *tensor(struct fixture *f, enum ir_elem e, unsigned rank, const int64_t *d, const double *v)
@@ -183,5 +184,32 @@ START_TEST(absurd_sizes_are_refused)
   DONE(f);
 }
 END_TEST
+/* Elements taken along axis 0, by the evaluator and by the nest: negative places from the end, those outside at the border. The view is also read through maps. */
+START_TEST(a_view_loads_its_places)
+{
+  FIXTURE(f);
+  struct ir_module *m = parsed(&f,
+    "graph g (%x: f32[3,4], %i: i32[2,4]) -> %2 {\n"
+    "  %1 = add %i, 0 : i32[2,4]\n"
+    "  %2 = view %x, %1 {map=[c2,3 - c1], dims=[2,4], wrap=[3]} : f32[2,4]\n"
+    "}\n");
+  struct ir_tensor *in[] = { tensor(&f, IR_f32, 2, (int64_t[]){ 3, 4 }, (double[]){ 4, 3, 2, 1, 8, 7, 6, 5, 12, 11, 10, 9 }),
+                             tensor(&f, IR_i32, 2, (int64_t[]){ 2, 4 }, (double[]){ 0, 1, -2, -3, 2, 0, -9, 7 }) }, *out;
+  double flipped[8];
+  for (int r = 0; r < 2; r++) for (int c = 0; c < 4; c++) flipped[4 * r + c] = in[0]->f[4 * (int[]){ 0, 1, 1, 0, 2, 0, 0, 2 }[4 * r + c] + 3 - c];
+  ck_assert_msg(ir_eval(f.a, m->main, in, 2, &out), "%s", f.d.first.s);
+  ck_assert_int_eq(memcmp(out->f, flipped, sizeof flipped), 0);
+  struct ir_node *nodes[] = { m->main->last->prev, m->main->last }, *g = ir_outline(m->main, IR_OP_group, nodes, 2, "v");
+  struct kir_nest *n = kir_nest_of(f.a, g);
+  const char *why = "";
+  ck_assert_ptr_nonnull(n);
+  struct ir_tensor *args[] = { in[0], in[1], ir_tensor_create(f.a, IR_f32, 2, (int64_t[]){ 2, 4 }) };
+  ck_assert_uint_eq(n->args.n, 3);
+  bool i_first = n->args.v[0]->elem == IR_i32;
+  ck_assert_msg(kir_nest_eval(n, NULL, 0, (struct ir_tensor *[]){ args[i_first], args[!i_first], args[2] }, &why), "%s", why);
+  ck_assert_int_eq(memcmp(args[2]->f, flipped, sizeof flipped), 0);
+  DONE(f);
+}
+END_TEST
 MAIN("eval", every_half_comes_back_from_its_value, integers_come_back_from_their_bytes, symbols_come_from_the_inputs, a_linear_dim_tells_its_symbol, one_rounding_per_node,
-     a_region_means_its_body, constants_evaluate_and_the_rest_says_no, absurd_sizes_are_refused)
+     a_region_means_its_body, constants_evaluate_and_the_rest_says_no, absurd_sizes_are_refused, a_view_loads_its_places)
