@@ -106,7 +106,7 @@ static bool link_final(struct linking *l, const char *linked)
   for (uint32_t i = 0; i < l->objects.n; i++) arg(l, &v, l->objects.v[i]);
   ARGS(l, &v, "-T", script_path, "-L", dir, "--as-needed", "-lm", "-lc", ir_arena_printf(l->a, "%s/crtn.o", dir));
   arg(l, &v, NULL);
-  return link_run(l->d, v.v, l->j->verbose);
+  return link_run(l->d, l->j->out, v.v, l->j->verbose);
 }
 static bool link_relocatable(struct linking *l, const char *linked)
 {
@@ -117,10 +117,10 @@ static bool link_relocatable(struct linking *l, const char *linked)
   ARGS(l, &v, ld, "-m", "elf_x86_64", "-r", "-z", "noexecstack", "-o", joined);
   for (uint32_t i = 0; i < l->objects.n; i++) arg(l, &v, l->objects.v[i]);
   arg(l, &v, NULL);
-  TRY(link_run(l->d, v.v, l->j->verbose));
+  TRY(link_run(l->d, l->j->out, v.v, l->j->verbose));
   ARGS(l, &w, objcopy, "--wildcard", ir_arena_printf(l->a, "--keep-global-symbol=%s_*", l->j->prefix), joined, linked);
   arg(l, &w, NULL);
-  return link_run(l->d, w.v, l->j->verbose);
+  return link_run(l->d, l->j->out, w.v, l->j->verbose);
 }
 static bool attach(struct linking *l, int fd)
 {

@@ -16,7 +16,7 @@ extern char **environ;
 /* ---- temporary files ----
  * The list lives in static memory of fixed size so that a signal handler can walk it. */
 enum { MAX_FILES = 320 /* pages that are not used are never touched */, MAX_NAME = 40, MAX_DIR = 4000, MAX_PATH = MAX_DIR + MAX_NAME + 2 };
-struct link_temp { char dir[MAX_DIR]; };
+struct link_temp { char dir[MAX_DIR], out[MAX_DIR]; };
 static struct link_temp temp;
 static char temp_file[MAX_FILES][MAX_PATH];
 static volatile sig_atomic_t temp_files, temp_live;
@@ -52,6 +52,7 @@ struct link_temp *link_temp_begin(struct ir_diags *d, const char *out)
   const char *slash = strrchr(out, '/'), *base = slash ? slash + 1 : out;
   int n = snprintf(temp.dir, sizeof temp.dir, "%.*s.%.64s.XXXXXX", (int)(base - out), out, base);
   if (n < 0 || n >= MAX_DIR) { ir_error(d, IR_M0002, NULL, NULL, "%s: the path is too long", out); return NULL; }
+  snprintf(temp.out, sizeof temp.out, "%s", out);
   temp_files = 0;
   sigset_t all, old;
   sigfillset(&all);
@@ -89,7 +90,7 @@ bool link_temp_write(struct ir_diags *d, struct link_temp *t, const char *name, 
   bool ok = fd >= 0 && write_full(fd, p, n);
   int why = errno;
   if (fd >= 0 && close(fd) && ok) { ok = false; why = errno; }
-  return ok || ir_error(d, IR_M0002, NULL, NULL, "temporary file %s: %s", *out_path, strerror(why));
+  return ok || ir_error(d, IR_M0002, NULL, NULL, "%s: %s, a file for the time of linking: %s", t->out, *out_path, strerror(why));
 }
 void link_temp_end(struct link_temp *t)
 {
@@ -203,7 +204,7 @@ static void one_line(char *s)
   for (; *s; s++)
     if (*s == '\n') *s = ';';
 }
-bool link_run(struct ir_diags *d, char *const *argv, bool echo)
+bool link_run(struct ir_diags *d, const char *out, char *const *argv, bool echo)
 {
   char text[2048];
   if (echo) print_command(argv);
@@ -211,8 +212,8 @@ bool link_run(struct ir_diags *d, char *const *argv, bool echo)
   if (status == -1) return ir_error(d, IR_M0402, NULL, NULL, "%s cannot be started: %s; it comes with Debian's package binutils", argv[0], strerror(errno));
   if (WIFEXITED(status) && !WEXITSTATUS(status)) return true;
   one_line(text);
-  if (WIFSIGNALED(status)) return ir_error(d, IR_M0002, NULL, NULL, "%s was ended by signal %d: %s", argv[0], WTERMSIG(status), text);
-  return ir_error(d, IR_M0002, NULL, NULL, "%s failed with status %d: %s", argv[0], WEXITSTATUS(status), text);
+  if (WIFSIGNALED(status)) return ir_error(d, IR_M0002, NULL, NULL, "%s: %s was ended by signal %d: %s", out, argv[0], WTERMSIG(status), text);
+  return ir_error(d, IR_M0002, NULL, NULL, "%s: %s failed with status %d: %s", out, argv[0], WEXITSTATUS(status), text);
 }
 static bool has_libc(struct ir_arena *a, const char *dir)
 {

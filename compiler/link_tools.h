@@ -7,7 +7,7 @@
 /* The path of the first of `names` (NULL-terminated) that PATH has. NULL: none. */
 const char *link_find_program(struct ir_arena *a, const char *const *names);
 /* Runs argv (argv[0] a path, no shell) and waits. False: a diagnostic was made with what the program wrote to standard error. echo: print the command first. */
-bool link_run(struct ir_diags *d, char *const *argv, bool echo);
+bool link_run(struct ir_diags *d, const char *out, char *const *argv, bool echo);
 /* The directory that holds crt1's position-independent form, crti.o, crtn.o, and libc's and libm's development links. NULL: none. */
 const char *link_libc_dir(struct ir_arena *a);
 

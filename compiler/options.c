@@ -22,14 +22,14 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "--no-winograd", O_NO_WINOGRAD, NULL, "only direct convolutions" },
   { "--place", O_PLACE, "FILE", "YAML: node patterns to places" },
   { "--external-root", O_EXTERNAL, "DIR", "where external data may lie" },
-  { "--emit", O_EMIT, "KIND", "write text instead: ir, graph, kernels, llvm, asm" },
+  { "--emit", O_EMIT, "KIND", "write text instead: ir, graph, kernels, llvm, asm; -o DIR/: a file per sub-graph" },
   { "--dump-after", O_DUMP_AFTER, "PASS", "print the graph after a pass (all: after every one that changed something)" },
   { "--dump-dir", O_DUMP_DIR, "DIR", "dumps go into files there" },
   { "--stop-after", O_STOP_AFTER, "PASS", "end after a pass and print what is there" },
   { "--verify", O_VERIFY, NULL, "check the graph after every pass" },
   { "--time-passes", O_TIME, NULL, "print how long each pass took" },
   { "-MD", O_MD, NULL, "write a depfile" },
-  { "-MF", O_MF, "FILE", "its name (default: the output's with .d)" },
+  { "-MF", O_MF, "FILE", "its name (default: the output's, with the ending .d)" },
   { "-MT", O_MT, "NAME", "its target (default: the output)" },
   { "-j", O_JOBS, "N", "threads (default: all cores)" },
   { "-v", O_VERBOSE, NULL, "say more" },
@@ -178,7 +178,7 @@ static const struct row *find_row(char *arg, char **value)
 static void note_flag(struct ir_buf *b, const struct row *r, const char *v)
 {
   if (r->id == O_TARGET || r->id == O_DIM || r->id == O_SHAPE) ir_buf_printf(b, "%s%s=%s", b->n ? " " : "", r->name, v);
-  if (r->id == O_LEVEL || r->id == O_NO_WINOGRAD) ir_buf_printf(b, "%s%s", b->n ? " " : "", r->name);
+  if (r->id == O_LEVEL || r->id == O_NO_WINOGRAD || r->id == O_PLACE) ir_buf_printf(b, "%s%s", b->n ? " " : "", r->name);
 }
 int options_parse(struct ir_arena *a, int argc, char **argv, struct options *o)
 {

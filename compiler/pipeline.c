@@ -90,11 +90,11 @@ static const char *identifier(struct ir_arena *a, const char *s)
 }
 
 /* ---- output ---- */
-struct weights_arg { struct pass_program *p; struct ir_diags *d; };
+struct weights_arg { struct pass_program *p; struct ir_diags *d; const char *out; };
 static bool write_weights(void *arg, int fd, int64_t offset)
 {
   struct weights_arg *w = arg;
-  return pass_weights_write(w->p, w->d, fd, offset);
+  return pass_weights_write(w->p, w->d, w->out, fd, offset);
 }
 /* Hash of what the executable computes: the tables, and the weights' content by where they came from. */
 static const char *content_hash(struct ir_arena *a, const struct pass_program *p)
@@ -105,23 +105,32 @@ static const char *content_hash(struct ir_arena *a, const struct pass_program *p
   ir_buf_deinit(&b);
   return ir_arena_printf(a, "%016llx", (unsigned long long)h);
 }
+/* A path as make reads it. */
+static void make_word(struct ir_buf *b, const char *s)
+{
+  for (; *s; s++) {
+    if (*s == ' ' || *s == '#') ir_buf_add(b, "\\", 1);
+    if (*s == '$') ir_buf_add(b, "$", 1);
+    ir_buf_add(b, s, 1);
+  }
+}
+/* A name beside the output's, with another ending: "a.bin" -> "a.h". */
+static const char *beside(struct ir_arena *a, const char *out, const char *ending)
+{
+  const char *slash = strrchr(out, '/'), *base = slash ? slash + 1 : out, *dot = strrchr(base, '.');
+  return ir_arena_printf(a, "%.*s%s", (int)(dot && dot > base ? (size_t)(dot - out) : strlen(out)), out, ending);
+}
 static bool write_depfile(struct ir_arena *a, struct ir_diags *d, const struct options *o, const struct onnx_file *f, const char *out)
 {
   const char *const *paths;
   unsigned n = onnx_depfiles(f, &paths);
   struct ir_buf b = { 0 };
-  ir_buf_printf(&b, "%s:", o->dep_target ? o->dep_target : out);
-  for (unsigned i = 0; i < n; i++) {
-    ir_buf_printf(&b, " ");
-    for (const char *s = paths[i]; *s; s++) {
-      if (*s == ' ' || *s == '#') ir_buf_add(&b, "\\", 1);
-      if (*s == '$') ir_buf_add(&b, "$", 1);
-      ir_buf_add(&b, s, 1);
-    }
-  }
-  if (o->pass.place_file) ir_buf_printf(&b, " %s", o->pass.place_file);
+  make_word(&b, o->dep_target ? o->dep_target : out);
+  ir_buf_printf(&b, ":");
+  for (unsigned i = 0; i < n; i++) { ir_buf_printf(&b, " "); make_word(&b, paths[i]); }
+  if (o->pass.place_file) { ir_buf_printf(&b, " "); make_word(&b, o->pass.place_file); }
   ir_buf_printf(&b, "\n");
-  bool ok = link_write_file(d, o->dep_file ? o->dep_file : ir_arena_printf(a, "%s.d", out), b.s, b.n, 0644);
+  bool ok = link_write_file(d, o->dep_file ? o->dep_file : beside(a, out, ".d"), b.s, b.n, 0644);
   ir_buf_deinit(&b);
   return ok;
 }
@@ -131,11 +140,16 @@ static bool write_text(struct ir_diags *d, const char *out, struct ir_buf *b)
   ir_buf_deinit(b);
   return ok;
 }
-/* -o DIR/: one file per kernel. */
+/* -o DIR/: one file per kernel, or one with the graph. */
 static bool emit_files(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p)
 {
   const char *ending = o->emit == EMIT_KERNELS ? "kern" : o->emit == EMIT_LLVM ? "ll" : "s";
+  struct ir_buf graph = { 0 };
   if (mkdir(o->out, 0777) && errno != EEXIST) return ir_error(d, IR_M0002, NULL, NULL, "cannot make the folder %s: %s", o->out, strerror(errno));
+  if (o->emit < EMIT_KERNELS) {
+    ir_print(&graph, p->m);
+    return write_text(d, ir_arena_printf(a, "%s%s.ir", o->out, stem(a, o->model)), &graph);
+  }
   for (uint32_t i = 0; i < p->kernels.n; i++) {
     struct pass_kernel *k = &p->kernels.v[i];
     struct ir_buf b = { 0 };
@@ -152,7 +166,7 @@ static bool emit_text(struct ir_arena *a, struct ir_diags *d, const struct optio
 {
   struct ir_buf b = { 0 };
   size_t n = o->out ? strlen(o->out) : 0;
-  if (n && o->out[n - 1] == '/' && o->emit >= EMIT_KERNELS) return emit_files(a, d, o, p);
+  if (n && o->out[n - 1] == '/') return emit_files(a, d, o, p);
   if (o->emit == EMIT_IR || o->emit == EMIT_GRAPH) ir_print(&b, p->m);
   else if (o->emit == EMIT_KERNELS) {
     for (uint32_t i = 0; i < p->kernels.n; i++) { kir_kern_print(&b, p->kernels.v[i].kern); ir_buf_printf(&b, "\n"); }
@@ -182,7 +196,7 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
   struct link_blob *blobs = IR_NEWN(a, struct link_blob, all.n + 1);
   for (uint32_t i = 0; i < all.n; i++) blobs[i] = (struct link_blob){ all.v[i].obj.s, all.v[i].obj.n, "kernels" };
   blobs[all.n] = (struct link_blob){ host.s, host.n, "host" };
-  struct weights_arg w = { p, d };
+  struct weights_arg w = { p, d, out };
   struct link_job j = { .kind = o->kind, .out = out, .objects = blobs, .n_objects = all.n + 1, .weights_symbol = h.weights_symbol, .weights_bytes = p->weights_bytes,
                         .write_weights = write_weights, .arg = &w, .prefix = prefix, .verbose = o->verbose };
   progress(o, ir_arena_printf(a, "writing %.0f MB of weights", (double)p->weights_bytes * 1e-6));
@@ -193,8 +207,7 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
   if (ok && o->kind != LINK_EXE) {
     struct ir_buf b = { 0 };
     header_print(&b, &h.p, prefix);
-    const char *dot = strrchr(out, '.');
-    ok = link_write_file(d, o->header ? o->header : ir_arena_printf(a, "%.*s.h", (int)(dot && !strchr(dot, '/') ? dot - out : (long)strlen(out)), out), b.s, b.n, 0644);
+    ok = link_write_file(d, o->header ? o->header : beside(a, out, ".h"), b.s, b.n, 0644);
     ir_buf_deinit(&b);
   }
   if (ok && o->depfile) ok = write_depfile(a, d, o, f, out);

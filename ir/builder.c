@@ -145,6 +145,27 @@ bool ir_op_error(struct ir_module *m, const struct ir_node *n, enum ir_msg msg, 
 }
 
 /* ---- nodes ---- */
+/* A sum of numbers alone that did not fit. */
+static bool overflowed(const struct ir_ix *e)
+{
+  const struct ir_atom *const *f;
+  unsigned k;
+  if (!ir_ix_overflowed(e)) return false;
+  for (unsigned i = 0; i < ir_ix_nterms(e); i++) {
+    ir_ix_term(e, i, &k, &f);
+    for (unsigned j = 0; j < k; j++)
+      if (f[j]->kind == IR_ATOM_SYM && f[j]->sym->def && ir_ix_const(f[j]->sym->def, &(int64_t){ 0 })) return true;
+  }
+  return false;
+}
+/* The dims that are known multiply to at most 2^57: sizes in bytes, with halos and paddings, then fit 64 bits. */
+static bool countable(struct ir_module *m, const struct ir_node *n, const struct ir_type *t)
+{
+  int64_t p = 1, k;
+  for (unsigned d = 0; d < t->rank; d++)
+    if (overflowed(t->dim[d]) || (ir_ix_const(t->dim[d], &k) && k && (!ir_mul64(p, k, &p) || p > INT64_MAX / 64))) return ir_op_error(m, n, IR_M0201, "the result is %s: the product of its dimensions overflows", ir_type_str(m->arena, t));
+  return true;
+}
 static bool infer(struct ir_module *m, struct ir_node *n)
 {
   const struct ir_op_def *def = ir_op_def(n->op);
@@ -153,6 +174,7 @@ static bool infer(struct ir_module *m, struct ir_node *n)
   const struct ir_type **t = IR_NEWN(m->arena, const struct ir_type *, n_out);
   n->n_out = n_out;
   TRY(def->infer(m, n, t));
+  for (unsigned i = 0; i < n_out; i++) TRY(countable(m, n, t[i]));
   n->out = IR_NEWN(m->arena, struct ir_value *, n_out);
   for (unsigned i = 0; i < n_out; i++) {
     n->out[i] = ir_value_new(n->graph, t[i]);

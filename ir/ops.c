@@ -58,6 +58,14 @@ static bool map_elem(struct ir_module *m, struct ir_node *n, enum ir_elem *out)
   *out = rows[f].kind == 'P' ? IR_bool : e;
   return true;
 }
+static bool no_broadcast(struct ir_module *m, struct ir_node *n, unsigned axis, const struct ir_ix *a, const struct ir_ix *b)
+{
+  struct ir_buf all = { 0 };
+  for (unsigned i = 0; i < n->n_in; i++) ir_buf_printf(&all, "%s%s", i ? ", " : "", ir_type_str(m->arena, n->in[i]->type));
+  ir_op_error(m, n, IR_M0201, "operands %s do not broadcast: axis %u is %s and %s", all.s, axis, ir_ix_str(m->arena, a), ir_ix_str(m->arena, b));
+  ir_buf_deinit(&all);
+  return false;
+}
 static bool map_infer(struct ir_module *m, struct ir_node *n, const struct ir_type **out)
 {
   enum ir_elem e = IR_bool;
@@ -72,7 +80,7 @@ static bool map_infer(struct ir_module *m, struct ir_node *n, const struct ir_ty
     if (t->rank && t->rank != rank) return ir_op_error(m, n, IR_M0201, "operand %s does not have rank %u", ir_type_str(m->arena, t), rank);
     for (unsigned d = 0; d < t->rank; d++) {
       const struct ir_ix *r = ir_dim_broadcast(m, dim[d], t->dim[d]);
-      if (!r) return ir_op_error(m, n, IR_M0201, "%s does not broadcast with dimension %u of the others (%s)", ir_type_str(m->arena, t), d, ir_ix_str(m->arena, dim[d]));
+      if (!r) return no_broadcast(m, n, d, dim[d], t->dim[d]);
       dim[d] = r;
     }
   }

@@ -299,12 +299,12 @@ static void pack(const struct packer *k, int64_t lo, int64_t hi, unsigned char *
     }
   }
 }
-static bool put(struct ir_diags *d, int fd, const void *p, size_t n, int64_t at)
+static bool put(struct ir_diags *d, const char *path, int fd, const void *p, size_t n, int64_t at)
 {
   for (const char *s = p; n;) {
     ssize_t k = pwrite(fd, s, n, at);
     if (k < 0 && errno == EINTR) continue;
-    if (k <= 0) return ir_error(d, IR_M0002, NULL, NULL, "cannot write weights: %s", strerror(k ? errno : ENOSPC));
+    if (k <= 0) return ir_error(d, IR_M0002, NULL, NULL, "%s: cannot write weights: %s", path, strerror(k ? errno : ENOSPC));
     s += k;
     n -= (size_t)k;
     at += k;
@@ -330,12 +330,12 @@ static int64_t slice_end(const struct packer *k, int64_t lo, int64_t rest, int64
   free(least);
   return best;
 }
-static bool write_weight(struct pass_program *p, struct ir_diags *d, const struct pass_weight *w, int fd, int64_t base)
+static bool write_weight(struct pass_program *p, struct ir_diags *d, const struct pass_weight *w, const char *path, int fd, int64_t base)
 {
   struct packer k = { .arr = w->arr, .x = evaluate(w->v), .size = ir_elem_bytes(w->arr->elem) };
   bool ok = true;
   if (!view_elems(&k.x)) { free(k.x.owned); return true; }
-  if (!k.x.rank) { ok = put(d, fd, k.x.p, k.size, base + (int64_t)w->offset); free(k.x.owned); return ok; }
+  if (!k.x.rank) { ok = put(d, path, fd, k.x.p, k.size, base + (int64_t)w->offset); free(k.x.owned); return ok; }
   make_tables(&k);
   int64_t rest = 0, first = 0, end = (int64_t)(w->bytes / k.size);
   for (unsigned e = 1; e < k.x.rank; e++) {
@@ -349,7 +349,7 @@ static bool write_weight(struct pass_program *p, struct ir_diags *d, const struc
     unsigned char *buf = calloc((size_t)(end - first), k.size);
     if (!buf) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
     pack(&k, lo, hi, buf, first);
-    ok = put(d, fd, buf, (size_t)(end - first) * k.size, base + (int64_t)w->offset + first * k.size);
+    ok = put(d, path, fd, buf, (size_t)(end - first) * k.size, base + (int64_t)w->offset + first * k.size);
     free(buf);
   }
   for (unsigned e = 0; e < k.x.rank; e++) free(k.at[e]);
@@ -357,8 +357,8 @@ static bool write_weight(struct pass_program *p, struct ir_diags *d, const struc
   (void)p;
   return ok;
 }
-bool pass_weights_write(struct pass_program *p, struct ir_diags *d, int fd, int64_t base)
+bool pass_weights_write(struct pass_program *p, struct ir_diags *d, const char *path, int fd, int64_t base)
 {
-  for (uint32_t i = 0; i < p->weights.n; i++) TRY(write_weight(p, d, &p->weights.v[i], fd, base));
+  for (uint32_t i = 0; i < p->weights.n; i++) TRY(write_weight(p, d, &p->weights.v[i], path, fd, base));
   return true;
 }

@@ -128,6 +128,22 @@ class Watch(threading.Thread):
         return seen
 
 
+@case("hundreds of different kernels")
+def many_kernels():
+    from onnx_wire import model, graph, node, value
+    n = 400
+    steps = [node("Concat", [f"t{i}", "x"], [f"t{i + 1}"], axis=0, name=f"c{i}") for i in range(n)]
+    g = graph([node("Relu", ["x"], ["t0"], name="r")] + steps, [value("x", [3])], [value(f"t{n}", None)])
+    with open("many.onnx", "wb") as f:
+        f.write(model(g))
+    write_npy("many.in.npy", (3,), [-1.0, 2.0, 5.0])
+    for level in ("-O0", "-O2"):
+        massc(level, "many.onnx", "-o", "many.bin")
+        run("./many.bin", "--input", "many.in.npy", "--output", "many.npy")
+        shape, v = read_npy("many.npy")
+        assert shape == (3 * n + 3,) and list(v) == [0, 2, 5] + [-1, 2, 5] * n
+
+
 @case("large weights: memory of massc and its children, size, start to ready")
 def large():
     """AlexNet in full: 244 MB of weights, most of them in three matrices."""
