@@ -205,8 +205,9 @@ static struct kir_expr *read(struct rows *s, const struct kir_expr *e, const str
   struct kir_expr *x = ir_arena_copy(s->a, e, sizeof *e);
   x->at = ir_arena_copy(s->a, at, e->n_at * sizeof *at);
   if (!along) return x;
-  bool own = e->els != NULL;
-  if (!own && fill && fill->elem == e->elem) x->els = (struct kir_expr *)fill;
+  bool own = e->els != NULL, ends = false; /* the array ends where the row does: what lies beyond reads as `els` */
+  for (unsigned d = 0; d < e->n_at; d++) ends |= at[d] == s->c && cg_extent(e->arr, d) == s->C;
+  if (!own && ends && fill && fill->elem == e->elem) x->els = (struct kir_expr *)fill;
   struct kir_reg *t = tile(s, e->arr->name, e->elem, true);
   set(s, t, x);
   keep(s, e->arr, at, e->n_at, t, own ? NULL : x->els);
@@ -242,8 +243,9 @@ static struct kir_expr *rewrite(struct rows *s, const struct kir_expr *e, const 
 {
   if (e->kind == KIR_E_READ) return read(s, e, fill);
   if (e->kind == KIR_E_RED) return reduction(s, e);
+  if (e->kind == KIR_E_IX) return kir_ix(s->n, e->elem, cg_flat_at(s->f, e->ix));
+  if (e->kind == KIR_E_SELECT) return kir_select(s->n, cg_flat_at(s->f, e->ix), rewrite(s, e->a[0], NULL), rewrite(s, e->a[1], NULL));
   struct kir_expr *x = ir_arena_copy(s->a, e, sizeof *e);
-  if (e->ix) x->ix = cg_flat_at(s->f, e->ix);
   for (unsigned i = 0; i < 3; i++)
     if (e->a[i]) x->a[i] = rewrite(s, e->a[i], NULL);
   return x;

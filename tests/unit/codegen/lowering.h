@@ -15,6 +15,7 @@ struct lowering {
   const struct cg_target *t;
   double tolerance; /* of a difference, relative to the largest value; 0: 2e-6 */
   bool no_native;
+  bool no_text;                        /* nested divisions print as remainders in an order of their making: such a text reads back as an equal kern, not the same */
   struct ir_arena *a;
   struct kir_kern *k; /* of the last run */
 };
@@ -86,7 +87,7 @@ static inline void lw_rules(struct lowering *l)
   ck_assert_msg(kir_verify(l->k, &why), "%s\n%s", why, text);
   struct lowering p = { .a = l->a, .k = kir_kern_parse(l->a, &d, text, strlen(text)) };
   ck_assert_msg(p.k != NULL, "%s\n%s", d.first.s, text);
-  ck_assert_str_eq(lw_text(&p), text);
+  if (!l->no_text) ck_assert_str_eq(lw_text(&p), text);
   ck_assert_msg(kir_verify(p.k, &why), "parsed: %s\n%s", why, text);
 }
 /* What lies around the shape of an output with zero_pad is 0. */
