@@ -71,6 +71,7 @@ bool onnx_attr_float(struct onnx_ctx *c, const char *name, double dflt, double *
 bool onnx_attr_str(struct onnx_ctx *c, const char *name, const char *dflt, const char **out)
 {
   const Onnx__AttributeProto *a = onnx_attr(c, name);
+  TRY(!a || onnx_spend(c->im, a->s.len));
   *out = a ? ir_arena_strndup(c->arena, a->s.data ? (const char *)a->s.data : "", a->s.len) : dflt;
   return !a || has_type(c, a, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING, a->has_s, "a string");
 }
@@ -90,6 +91,7 @@ bool onnx_attr_floats(struct onnx_ctx *c, const char *name, struct onnx_floats *
   *out = (struct onnx_floats){ 0 };
   if (!a) return true;
   TRY(has_type(c, a, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS, !a->n_ints && !a->has_i && !a->has_s, "a list of floats"));
+  TRY(onnx_spend(c->im, 8 * (uint64_t)a->n_floats));
   double *v = IR_NEWN(c->arena, double, a->n_floats);
   for (size_t i = 0; i < a->n_floats; i++) v[i] = (double)a->floats[i];
   *out = (struct onnx_floats){ true, (unsigned)a->n_floats, v };
@@ -159,6 +161,7 @@ bool onnx_ints(struct onnx_ctx *c, const char *name, int slot, struct onnx_ints 
   name = name ? name : "integers";
   if (x->type->rank > 1) return onnx_bad(c, IR_M0201, "operand %d (%s) is %s, expected rank 1", slot, name, onnx_show(c, x));
   if (!ir_type_static(x->type, NULL, &n) || n > 1 << 20) return not_known(c, name, slot);
+  TRY(onnx_spend(c->im, 8 * (uint64_t)n));
   int64_t *v = IR_NEWN(c->arena, int64_t, n);
   if (!ir_value_const_ints(x, (unsigned)n, v, &k)) return not_known(c, name, slot);
   *out = (struct onnx_ints){ true, k, v };

@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { MAX_OPSETS = 1000, MAX_DIM_NAMES = 10000, MAX_ATTRIBUTES = 10000 };
+enum { MAX_OPSETS = 1000, MAX_DIM_NAMES = 10000, MAX_ATTRIBUTES = 10000, MAX_SPENT = 1 << 30 };
 struct entry {
   struct ir_value *v;
   const struct onnx_tensor *tensor;
@@ -202,6 +202,14 @@ static const struct ir_type *input_type(struct onnx_importer *im, const Onnx__Va
 }
 
 /* ---- tensors and inputs of the graph ---- */
+bool onnx_spend(struct onnx_importer *im, uint64_t bytes)
+{
+  bool before = im->spent > MAX_SPENT;
+  if (bytes > MAX_SPENT || (im->spent += bytes) > MAX_SPENT) im->spent = MAX_SPENT + 1;
+  if (im->spent <= MAX_SPENT) return true;
+  if (!before) ir_error(im->diags, IR_M0102, im->b.onnx_node, im->b.onnx_op, "the graph takes more than %d MiB to import", MAX_SPENT >> 20);
+  return false;
+}
 struct ir_value *onnx_tensor_value(struct onnx_importer *im, const struct onnx_tensor *t, const char *name)
 {
   if (t->why) {
@@ -209,6 +217,7 @@ struct ir_value *onnx_tensor_value(struct onnx_importer *im, const struct onnx_t
     return NULL;
   }
   struct ir_data d = t->data;
+  if (!d.file && !onnx_spend(im, d.bytes)) return NULL;    /* the builder copies literals */
   if (!t->elems) d.bytes = 0;
   return ir_const_bytes(&im->b, ir_type_ints(im->m, t->elem, t->rank, t->dim), &d, name);
 }
@@ -351,6 +360,7 @@ static bool import_node(struct onnx_scope *s, const Onnx__NodeProto *n, uint32_t
   struct onnx_importer *im = s->im;
   struct ir_builder saved = im->b;
   if (++im->nodes > ONNX_MAX_NODES) return ir_error(im->diags, IR_M0102, n->name, n->op_type, "more than %d nodes after inlining", ONNX_MAX_NODES);
+  if (!onnx_spend(im, 512 * (1 + (uint64_t)n->n_input + n->n_output) + strlen(s->prefix) + (n->name ? strlen(n->name) : 0))) return false;
   struct onnx_ctx c = { .im = im, .scope = s, .node = n, .op = has(n->op_type) ? n->op_type : NULL, .n_in = (unsigned)n->n_input, .n_out = (unsigned)n->n_output,
                         .arena = im->arena, .m = im->m, .b = &im->b };
   c.name = has(n->name) ? ir_arena_printf(im->arena, "%s%s", s->prefix, n->name) : ir_arena_printf(im->arena, "%sOp_%u", s->prefix, index);
@@ -371,7 +381,7 @@ static bool import_nodes(struct onnx_scope *s, Onnx__NodeProto *const *nodes, si
   uint32_t *order = IR_NEWN(im->arena, uint32_t, n);
   TRY(onnx_order(im->arena, im->diags, nodes, (uint32_t)n, order));
   bool ok = true;
-  for (size_t i = 0; i < n && im->nodes <= ONNX_MAX_NODES; i++) ok &= import_node(s, nodes[order[i]], order[i]);
+  for (size_t i = 0; i < n && im->nodes <= ONNX_MAX_NODES && im->spent <= MAX_SPENT; i++) ok &= import_node(s, nodes[order[i]], order[i]);
   return ok;
 }
 

@@ -34,6 +34,7 @@ struct onnx_importer {
   struct ir_module *m;
   struct ir_builder b;
   unsigned nodes, calls;
+  uint64_t spent;                    /* what the import has cost so far, in bytes, roughly; see onnx_spend */
   IR_VEC(struct onnx_dim) dims;      /* of the model's inputs, by name */
   struct onnx_names dim_names, functions;
   uint64_t dims_used;                /* bit i: --dim number i fits a dim of the model */
@@ -54,6 +55,8 @@ struct onnx_ctx {
   struct ir_module *m;
   struct ir_builder *b;
 };
+/* Accounts for memory that a short file can ask for again and again (functions called many times, tables, long lists). False with M0102 over 1 GiB. */
+bool onnx_spend(struct onnx_importer *im, uint64_t bytes);
 /* import.c, for control flow: the nodes of a subgraph in the place of c's node; c->out is set from its outputs. */
 bool onnx_inline_graph(struct onnx_ctx *c, const Onnx__GraphProto *g);
 /* The attribute by which the node that calls this function body gives `name`; NULL: it does not, nor has the function a default. */

@@ -28,7 +28,7 @@ bool import_size(struct onnx_ctx *c)
 static bool constant_floats(struct onnx_ctx *c)
 {
   struct onnx_floats f;
-  TRY(onnx_attr_floats(c, "value_floats", &f));
+  TRY(onnx_attr_floats(c, "value_floats", &f) && onnx_spend(c->im, 8 * (uint64_t)f.n));
   float *v = IR_NEWN(c->arena, float, f.n);
   for (unsigned i = 0; i < f.n; i++) v[i] = (float)f.v[i];
   struct ir_data d = { .kind = IR_DATA_BYTES, .p = (unsigned char *)v, .bytes = 4 * (uint64_t)f.n };
@@ -47,7 +47,7 @@ bool import_constant(struct onnx_ctx *c)
   if (onnx_attr(c, "value_float")) return onnx_attr_float(c, "value_float", 0, &f) && onnx_out(c, onnx_const(c, IR_f32, f));
   if (onnx_attr(c, "value_int")) return onnx_attr_int(c, "value_int", 0, &i) && onnx_out(c, ir_const_ints(c->b, IR_i64, 0, NULL, &i));
   if (onnx_attr(c, "value_floats")) return constant_floats(c);
-  if (onnx_attr(c, "value_ints")) return onnx_attr_ints(c, "value_ints", &is) && onnx_out(c, ir_const_ints(c->b, IR_i64, 1, (int64_t[]){ is.n }, is.v));
+  if (onnx_attr(c, "value_ints")) return onnx_attr_ints(c, "value_ints", &is) && onnx_spend(c->im, 8 * (uint64_t)is.n) && onnx_out(c, ir_const_ints(c->b, IR_i64, 1, (int64_t[]){ is.n }, is.v));
   if (onnx_attr(c, "value_string") || onnx_attr(c, "value_strings")) return onnx_bad(c, IR_M0301, "string constants are not supported");
   if (onnx_attr(c, "sparse_value")) return onnx_bad(c, IR_M0301, "sparse constants are not supported");
   return onnx_bad(c, IR_M0302, "attribute value is missing");

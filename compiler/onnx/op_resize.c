@@ -74,6 +74,7 @@ static struct ir_value *tabulated(struct onnx_ctx *c, const struct resize *r, st
   int first = r->mode == NEAREST ? 0 : (int)floor(-reach / squeeze) + 1;
   unsigned taps = r->mode == NEAREST ? 1 : (unsigned)(2 - 2 * first);
   if (taps > MAX_TAPS || (uint64_t)taps * (uint64_t)out > 16 * MAX_SIZE) { onnx_bad(c, IR_M0301, "antialiasing from %lld to %lld elements needs too many taps", (long long)n, (long long)out); return NULL; }
+  if (!onnx_spend(c->im, taps * (2048 + 24 * (uint64_t)out))) return NULL;
   int64_t *at = IR_NEWN(c->arena, int64_t, taps * (size_t)out);
   float *w = IR_NEWN(c->arena, float, taps * (size_t)out);
   double one[MAX_TAPS];

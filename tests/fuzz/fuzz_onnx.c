@@ -7,7 +7,9 @@
 #include "compiler/onnx/onnx.h"
 #include "tests/unit/onnx/wire_make.h"
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
@@ -241,6 +243,7 @@ static void one_run(const struct ir_buf *seed)
   }
   unsigned char *exact = malloc(a.n + !a.n);           /* no byte more, for the address sanitizer */
   memcpy(exact, a.s, a.n);
+  alarm(30);                                           /* a hang ends the run */
   LLVMFuzzerTestOneInput(exact, a.n);
   free(exact);
   ir_buf_deinit(&a);
@@ -261,6 +264,9 @@ int main(int argc, char **argv)
     else if (!strcmp(argv[i], "--only") && i + 1 < argc) only = strtoull(argv[++i], NULL, 10);   /* the run that a crash named */
     else if (n_seeds < 4096) seeds[n_seeds++] = seed_file(argv[i]);
   }
+#ifndef __SANITIZE_ADDRESS__
+  setrlimit(RLIMIT_DATA, &(struct rlimit){ (rlim_t)2 << 30, (rlim_t)2 << 30 });   /* and so does much memory */
+#endif
   struct timespec t0, t;
   clock_gettime(CLOCK_MONOTONIC, &t0);
   const char *log = getenv("FUZZ_LOG");                /* a file that holds the number of the run at hand */

@@ -147,6 +147,38 @@ START_TEST(memory_is_bounded)
   refuse(w_model(13, g2), "M0102");
 }
 END_TEST
+/* protobuf-c with every allocation failing in turn: a refusal, no crash, nothing left behind. */
+static int allow, live;
+static void *failing_alloc(void *arg, size_t n)
+{
+  (void)arg;
+  if (allow-- <= 0) return NULL;
+  live++;
+  return malloc(n);
+}
+static void counted_free(void *arg, void *p)
+{
+  (void)arg;
+  live -= p != NULL;
+  free(p);
+}
+START_TEST(every_allocation_may_fail)
+{
+  ProtobufCAllocator alloc = { failing_alloc, counted_free, NULL };
+  struct ir_buf b = small_model();
+  Onnx__ModelProto *m = NULL;
+  for (int n = 0; !m && n < 1000; n++) {
+    allow = n;
+    m = onnx__model_proto__unpack(&alloc, b.n, (uint8_t *)b.s);
+    ck_assert_int_eq(live == 0, m == NULL);
+  }
+  ck_assert_ptr_nonnull(m);
+  allow = 0;
+  onnx__model_proto__free_unpacked(m, &alloc);
+  ck_assert_int_eq(live, 0);
+  ir_buf_deinit(&b);
+}
+END_TEST
 START_TEST(long_payloads_stay_where_they_are)
 {
   enum { N = 5000 };
@@ -363,6 +395,7 @@ int main(void)
   tcase_add_test(t, overlong_numbers_and_groups_are_refused);
   tcase_add_test(t, nesting_is_bounded);
   tcase_add_test(t, memory_is_bounded);
+  tcase_add_test(t, every_allocation_may_fail);
   tcase_add_test(t, long_payloads_stay_where_they_are);
   tcase_add_test(t, typed_fields_become_bytes);
   tcase_add_test(t, bytes_must_fit_the_shape);
