@@ -1,4 +1,4 @@
-# For quickstart and test: progress, packages, the build. Sourced, not run.
+# For quickstart, test and bench: progress, packages, the build. Sourced, not run.
 set -eu
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
@@ -8,10 +8,21 @@ mkdir -p build
 
 say() { printf '[%3ds] %s\n' $(($(date +%s) - start)) "$*"; }
 die() { printf '\n%s\n' "$*" >&2; exit 1; }
+# watch PID: shows the log's last line every ten seconds while the process runs; its exit status
+watch() {
+  n=0
+  while kill -0 "$1" 2>/dev/null; do
+    sleep 0.2
+    n=$((n + 1))
+    [ $((n % 50)) = 0 ] && say "  .. $(tail -n 1 "$log" | tr '\r' '\n' | tail -n 1 | cut -c 1-90)"
+  done
+  wait "$1"
+}
 # run DESCRIPTION COMMAND..: output goes to the log, of which the end is shown when it fails
 run() {
   say "$1"; shift
-  "$@" >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "failed: $*"; }
+  "$@" >"$log" 2>&1 </dev/null &
+  watch $! || { tail -n 30 "$log" >&2; die "failed: $*"; }
 }
 # packages NAME..: installs what is missing
 packages() {
@@ -29,7 +40,16 @@ build_packages="gcc g++ libc6-dev binutils meson ninja-build pkg-config llvm-19-
 build() {
   [ -f build/build.ninja ] || run "configuring" meson setup build --buildtype=release
   say "building"
-  ninja -C build "$@" >"$log" 2>&1 || { grep -E 'error|FAILED' "$log" | head -n 20 >&2; die "the build failed; see $log"; }
+  ninja -C build "$@" >"$log" 2>&1 </dev/null &
+  watch $! || { grep -E 'error|FAILED' "$log" | head -n 20 >&2; die "the build failed; see $log"; }
   ln -sfn compiler/massc build/massc
   ln -sfn models/mkmodel build/mkmodel
+}
+# python_env: build/venv with numpy, onnx and onnxruntime, for what compares with them
+venv=build/venv
+python_env() {
+  cmp -s tools/requirements.txt $venv/made-from && return 0
+  say "a virtual environment with numpy, onnx, onnxruntime"
+  sh -c "python3 -m venv --clear $venv && $venv/bin/pip install -q --disable-pip-version-check -r tools/requirements.txt && cp tools/requirements.txt $venv/made-from" >"$log" 2>&1 </dev/null &
+  watch $!
 }
