@@ -10,13 +10,15 @@ say() { printf '[%3ds] %s\n' $(($(date +%s) - start)) "$*"; }
 die() { printf '\n%s\n' "$*" >&2; exit 1; }
 # watch PID: shows the log's last line every ten seconds while the process runs; its exit status
 watch() {
-  n=0
+  job=$1 n=0
+  trap 'kill "$job" 2>/dev/null; exit 130' INT TERM   # a process in the background does not hear the terminal's interrupt
   while kill -0 "$1" 2>/dev/null; do
-    sleep 0.2
+    sleep 0.1
     n=$((n + 1))
-    [ $((n % 50)) = 0 ] && say "  .. $(tail -n 1 "$log" | tr '\r' '\n' | tail -n 1 | cut -c 1-90)"
+    [ $((n % 100)) = 0 ] && say "  .. $(tail -n 1 "$log" | tr '\r' '\n' | tail -n 1 | cut -c 1-90)"
   done
-  wait "$1"
+  trap - INT TERM
+  wait "$job"
 }
 # run DESCRIPTION COMMAND..: output goes to the log, of which the end is shown when it fails
 run() {
