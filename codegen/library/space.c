@@ -177,27 +177,30 @@ static int64_t block_of(const struct ir_ix *e, const struct ir_ix *sym)
   }
   return best;
 }
+/* e grows by 1 with sym, all along (0) or within aligned blocks (their size); -1: it does not. */
+static int64_t unit_along(const struct ir_ix *e, const struct ir_ix *sym)
+{
+  struct ir_ixs *t = ir_ix_table(e);
+  const struct ir_ix *co, *rest;
+  int64_t k = block_of(e, sym);
+  if (k < 0) return -1;
+  if (!k) return ir_ix_linear(e, sym, &co, &rest) && ir_ix_is(co, 1) ? 0 : -1;
+  const struct ir_ix *q = ir_ix_fresh(t, "q", IR_SYM_AXIS, 0, IR_IX_INF, 1), *r = ir_ix_fresh(t, "r", IR_SYM_AXIS, 0, k - 1, 1);
+  e = ir_ix_subst1(e, sym, ir_ix_add(ir_ix_muli(q, k), r));
+  return ir_ix_linear(e, r, &co, &rest) && ir_ix_is(co, 1) ? k : -1;
+}
+bool cg_unit_along(const struct ir_ix *e, const struct ir_ix *sym) { return unit_along(e, sym) >= 0; }
 static void find_vec(struct cg_space *s)
 {
-  struct ir_ixs *t = s->f->k->ixs;
   s->vec = -1;
   s->block = 0;
   for (unsigned a = s->n_axes; a-- > 0 && s->vec < 0;) {
-    const struct ir_ix *sym = s->axis[a].sym, *co, *rest;
     int64_t d = 0;
     bool unit = true;
     for (unsigned i = 0; i < s->out_offs.n && unit; i++) {
-      const struct ir_ix *e = s->out_offs.v[i];
-      int64_t k = block_of(e, sym);
-      if (k < 0 || (k && d && k != d)) unit = false;
-      if (k > 0) {
-        d = k;
-        const struct ir_ix *q = ir_ix_fresh(t, "q", IR_SYM_AXIS, 0, IR_IX_INF, 1), *r = ir_ix_fresh(t, "r", IR_SYM_AXIS, 0, k - 1, 1);
-        e = ir_ix_subst1(e, sym, ir_ix_add(ir_ix_muli(q, k), r));
-        unit &= ir_ix_linear(e, r, &co, &rest) && ir_ix_is(co, 1);
-      } else {
-        unit &= ir_ix_linear(e, sym, &co, &rest) && ir_ix_is(co, 1);
-      }
+      int64_t k = unit_along(s->out_offs.v[i], s->axis[a].sym);
+      unit = k >= 0 && !(k && d && k != d);
+      if (k > 0) d = k;
     }
     if (unit) {
       s->vec = (int)a;
@@ -261,7 +264,7 @@ void cg_space_tasks(struct cg_space *s, int64_t cost, int64_t task, int64_t leas
     if ((int)a != s->vec || s->block) order[n++] = a;
   if (s->vec >= 0 && !s->block) order[n++] = (unsigned)s->vec;
   for (unsigned i = 0; i < n; i++) {
-    step[i] = (int)order[i] == s->vec && s->block ? s->block : 1;
+    step[i] = (int)order[i] == s->vec && s->block ? s->block : at_least(s->step[order[i]], 1);
     trips[i] = (cg_space_extent(s, order[i]) + step[i] - 1) / step[i];
     if (step[i] > 1) inner *= step[i];
     if (!ir_mul64(total, trips[i], &total)) total = INT64_MAX / 64;

@@ -40,6 +40,7 @@ struct cg_space {
   IR_VEC(const struct ir_ix *) out_offs; /* one per statement */
   int vec;                               /* the axis along which the results are contiguous, or -1 */
   int64_t block;                         /* it is so within aligned blocks of this many elements; 0: all along */
+  int64_t step[IR_MAX_RANK];             /* axes that are cut into pieces of this many elements first; 0: not */
   int tile;                              /* what the steps leave of this axis is the body's, at base .. base+size-1; -1: none */
   /* while loops are made */
   const struct ir_ix *grid[CG_LEVELS];                       /* digits of the grid, by level */
@@ -63,6 +64,9 @@ void cg_space_store(struct cg_space *s);
 int64_t cg_space_extent(const struct cg_space *s, unsigned axis);
 
 int64_t cg_space_shape(const struct cg_space *s, unsigned axis); /* the same without a halo */
+
+/* e grows by 1 with sym, at least within aligned blocks. */
+bool cg_unit_along(const struct ir_ix *e, const struct ir_ix *sym);
 
 /* Grid levels, and loops inside of them, for tasks of about `task` operations at `cost` operations an element; down to `least` to have 4 tasks per core. */
 void cg_space_tasks(struct cg_space *s, int64_t cost, int64_t task, int64_t least, const struct cg_target *t);
