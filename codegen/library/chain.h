@@ -1,0 +1,34 @@
+/* chain.h: what the files of the skeleton `chain` share: a nest read as attention. */
+#ifndef MASSC_CG_CHAIN_H
+#define MASSC_CG_CHAIN_H
+#include "codegen/library/flat.h"
+#include "codegen/library/skeleton.h"
+
+enum { CG_CHAIN_OUTS = 8 };
+struct cg_chain_out {
+  struct kir_arr *dst;
+  const struct ir_ix **at; /* coordinates of dst */
+  struct kir_expr *e;      /* NULL: the result of the second product itself */
+};
+/* scores s = sum[d] q*k; t, an expression over s; m = max[j] t; p = exp(t - m); l = sum[j] p; o = sum[j] p*v, p divided by l there or by what reads o.
+ * All expressions and coordinates are in the symbols of row[], j, d and e; coordinates of statements are those at which expressions read them. */
+struct cg_chain {
+  struct ir_arena *a;
+  const struct kir_nest *n;
+  const struct kir_stmt *s, *m, *l, *o;
+  struct kir_axis row[IR_MAX_RANK]; /* for each of their values there is one softmax */
+  unsigned n_rows;
+  int i;                            /* the row axis that k and v do not know; -1: none */
+  struct kir_axis j, d, e;          /* e.var NULL: o has no axis of its own */
+  struct kir_expr *q, *k, *t, *v;
+  const struct ir_ix **s_at, **l_at, **o_at;
+  bool divided;                     /* o is a sum of p/l */
+  bool nan_zero;                    /* and where that is NaN, 0 */
+  struct cg_chain_out out[CG_CHAIN_OUTS];
+  unsigned n_outs;
+};
+/* False with *why: not attention. Makes symbols in the nest's table. */
+bool cg_chain_read(struct cg_chain *c, struct ir_arena *a, const struct kir_nest *n, const char **why);
+/* Does e, seen through temporaries, depend on the symbol? */
+bool cg_chain_uses(const struct cg_chain *c, const struct kir_expr *e, const struct ir_ix *sym);
+#endif
