@@ -10,6 +10,7 @@
  * uniform along the vector, a number of places (`upto`), or torn into scalars. */
 #include <string.h>
 #include "codegen/codegen.h"
+#include "codegen/library/flat.h"
 
 enum { MAX_FACTORS = 24, MAX_GUARDS = 2 * IR_MAX_RANK };
 
@@ -1094,36 +1095,6 @@ static void block(struct ex *x, const struct kir_block *in)
   }
 }
 
-/* The dims that the code needs as arguments, in order of first use. */
-static void take_syms(struct kir_kern *k, const struct ir_ix *e, unsigned depth)
-{
-  IR_ASSERT(depth < 64);
-  for (unsigned i = 0; e && i < ir_ix_nterms(e); i++) {
-    unsigned n;
-    const struct ir_atom *const *f;
-    ir_ix_term(e, i, &n, &f);
-    for (unsigned j = 0; j < n; j++) {
-      if (f[j]->kind == IR_ATOM_SYM && f[j]->sym->kind == IR_SYM_DIM) {
-        const struct ir_ix *s = ir_ix_find(k->ixs, f[j]->sym->name);
-        bool have = !s;
-        for (uint32_t m = 0; m < k->syms.n; m++) have |= k->syms.v[m] == s;
-        if (!have) ir_push(k->arena, &k->syms, s);
-      } else if (f[j]->kind != IR_ATOM_SYM && f[j]->kind != IR_ATOM_LOAD) {
-        take_syms(k, f[j]->a, depth + 1);
-        take_syms(k, f[j]->b, depth + 1);
-      }
-    }
-  }
-}
-static void take_block(struct kir_kern *k, const struct kir_block *b)
-{
-  for (const struct kir_op *o = b->first; o; o = o->next) {
-    for (unsigned i = 0; i < o->n_ix; i++) take_syms(k, o->ix[i], 0);
-    take_syms(k, o->upto, 0);
-    for (unsigned i = 0; i < 2; i++) take_block(k, &o->body[i]);
-  }
-}
-
 void cg_expand(struct kir_kern *k, const struct cg_target *t)
 {
   (void)t;
@@ -1134,8 +1105,7 @@ void cg_expand(struct kir_kern *k, const struct cg_target *t)
   x.e.at = &k->body;
   block(&x, &in);
   k->flat = true;
-  for (uint32_t i = 0; i < k->grid.n; i++) take_syms(k, k->grid.v[i].trips, 0);
-  take_block(k, &k->body);
+  cg_take_syms(k);
   for (uint32_t i = 0; i < k->regs.n; i++) {      /* tiles are register arrays now */
     k->regs.v[i]->n_dims = 0;
     k->regs.v[i]->lay = (struct kir_layout){ 0 };

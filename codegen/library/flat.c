@@ -100,10 +100,14 @@ static void take_block(struct kir_kern *k, const struct kir_block *b)
     take_block(k, &o->body[1]);
   }
 }
+void cg_take_syms(struct kir_kern *k)
+{
+  for (unsigned i = 0; i < k->grid.n; i++) take_syms(k, k->grid.v[i].trips, 0);
+  take_block(k, &k->body);
+}
 struct kir_kern *cg_flat_end(struct cg_flat *f)
 {
-  for (unsigned i = 0; i < f->k->grid.n; i++) take_syms(f->k, f->k->grid.v[i].trips, 0);
-  take_block(f->k, &f->k->body);
+  cg_take_syms(f->k);
   ir_facts_reset(&f->k->facts, f->n->facts.ge0.n);
   f->k->flat = true;
   return f->k;
@@ -344,7 +348,7 @@ static struct kir_op *read_lanes(struct cg_flat *f, struct kir_arr *arr, const s
   const struct ir_ix *v = f->v, *at[IR_MAX_RANK], *conds[64];
   unsigned lanes = f->lanes, nc = f->conds.n < 64 ? f->conds.n : 64;
   struct kir_op *r = NULL;
-  memcpy(conds, f->conds.v, nc * sizeof *conds);
+  if (nc) memcpy(conds, f->conds.v, nc * sizeof *conds);
   for (unsigned j = 0; j < lanes; j++) {
     for (unsigned d = 0; d < arr->rank; d++) at[d] = no_v(f, c[d], j);
     for (unsigned i = 0; i < nc; i++) f->conds.v[i] = no_v(f, conds[i], j);
@@ -358,7 +362,7 @@ static struct kir_op *read_lanes(struct cg_flat *f, struct kir_arr *arr, const s
     s = cg_flat_wide(f, s, lanes);
     r = r ? ew(f, IR_MAP_select, s->elem, (struct kir_op *[]){ index_value(f, KIR_test, ir_ix_eq0(ir_ix_addi(v, -(int64_t)j))), s, r }, 3) : s;
   }
-  memcpy(f->conds.v, conds, nc * sizeof *conds);
+  if (nc) memcpy(f->conds.v, conds, nc * sizeof *conds);
   return r;
 }
 struct kir_op *cg_flat_read(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *const *c, const struct kir_expr *els)

@@ -45,6 +45,8 @@ struct cg_flat {
 
 /* A kern for n with slots for its temporaries, all CG_INLINE. NULL with *why: expressions too deep to expand. */
 struct cg_flat *cg_flat_begin(struct ir_arena *a, struct kir_nest *n, const char **why);
+/* The dims that flat code needs as arguments, in order of first use, become k->syms. */
+void cg_take_syms(struct kir_kern *k);
 /* Marks the kern flat and collects the dims that it takes. */
 struct kir_kern *cg_flat_end(struct cg_flat *f);
 

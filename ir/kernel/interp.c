@@ -455,9 +455,9 @@ static bool do_wait(struct run *r, const struct kir_op *o)
     if (!r->we) continue;
     for (size_t b = c->byte; b < c->byte + c->n * bytes; b++) r->we[b] = r->epoch, r->wt[b] = c->thread;   /* visible to others behind a barrier only */
   }
-  memmove(w->flying.v, w->flying.v + end, sizeof *w->flying.v * (w->flying.n - end));
+  if (end) memmove(w->flying.v, w->flying.v + end, sizeof *w->flying.v * (w->flying.n - end));
   w->flying.n -= end;
-  memmove(w->groups.v, w->groups.v + done, sizeof *w->groups.v * (w->groups.n - done));
+  if (done) memmove(w->groups.v, w->groups.v + done, sizeof *w->groups.v * (w->groups.n - done));
   w->groups.n -= done;
   for (uint32_t j = 0; j < w->groups.n; j++) w->groups.v[j] -= end;
   return true;
