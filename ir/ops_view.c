@@ -30,10 +30,9 @@ static bool gather_form(struct ir_module *m, struct ir_node *n)
   if (!x->form || !i->form || n->out[0]->type->rank > 1) return false;
   for (unsigned k = 0; k < i->form_n; k++) {
     int64_t v;
-    if (!ir_ix_const(i->form[k], &v)) return false;
+    if (!ir_ix_const(i->form[k], &v) || !x->form_n) return false;
     if (v < 0) v += x->form_n;
-    if (v < 0 || v >= x->form_n) return ir_op_error(m, n, IR_M0201, "index %lld is outside of %u elements", (long long)v, x->form_n);
-    r[k] = x->form[v];
+    r[k] = x->form[v < 0 ? 0 : v < x->form_n ? v : x->form_n - 1];
   }
   op_set_form(m, n->out[0], r, i->form_n);
   return true;

@@ -92,7 +92,8 @@ bool import_range(struct onnx_ctx *c)
   struct onnx_ixs v[3];
   int64_t step;
   for (int i = 0; i < 3; i++) TRY(onnx_ixs(c, "range", i, &v[i]));
-  if (!ir_ix_const(v[2].v[0], &step) || !step) return onnx_bad(c, step ? IR_M0303 : IR_M0302, "delta must be known when massc compiles, and not 0");
+  if (!ir_ix_const(v[2].v[0], &step)) return onnx_bad(c, IR_M0303, "delta must be known when massc compiles");
+  if (!step || step == INT64_MIN) return onnx_bad(c, IR_M0302, "delta is %lld", (long long)step);
   const struct ir_ix *span = ir_ix_sub(v[1].v[0], v[0].v[0]), *n = step > 0 ? ir_ix_cdivi(span, step) : ir_ix_cdivi(ir_ix_neg(span), -step);
   n = ir_ix_simplify(&c->m->facts, ir_ix_max(n, onnx_k(c, 0)));
   const struct ir_ix *e = ir_ix_add(v[0].v[0], ir_ix_muli(ir_ix_coord(c->m->ixs, 0), step));
@@ -138,7 +139,8 @@ bool import_one_hot(struct onnx_ctx *c)
     c->in[1] = onnx_const(c, IR_i64, d);
   }
   TRY(onnx_ixs(c, "depth", 1, &depth));
-  if (depth.n != 1 || c->in[2]->type->rank != 1 || c->in[0]->type->rank >= IR_MAX_RANK) return onnx_bad(c, IR_M0201, "depth is not one number, or values (%s) not two", onnx_show(c, c->in[2]));
+  int64_t two;
+  if (depth.n != 1 || c->in[2]->type->rank != 1 || (ir_ix_const(c->in[2]->type->dim[0], &two) && two != 2) || c->in[0]->type->rank >= IR_MAX_RANK) return onnx_bad(c, IR_M0201, "depth is not one number, or values (%s) not two", onnx_show(c, c->in[2]));
   struct ir_value *i = ir_cast(c->b, c->in[0], IR_i64);
   unsigned r = c->in[0]->type->rank + 1;
   const struct ir_ix *dim[IR_MAX_RANK], *e = ir_ix_coord(c->m->ixs, 0);

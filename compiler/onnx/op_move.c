@@ -327,6 +327,10 @@ bool import_gather(struct onnx_ctx *c)
 {
   unsigned axis;
   TRY(onnx_operands(c, 2, 2) && onnx_attr_axis(c, "axis", 0, c->in[0]->type->rank, &axis));
+  const struct ir_value *at = c->in[1];
+  int64_t size, v;
+  for (unsigned k = 0; at->form && k < at->form_n && ir_ix_const(c->in[0]->type->dim[axis], &size); k++)
+    if (ir_ix_const(at->form[k], &v) && (v < -size || v >= size)) return onnx_bad(c, IR_M0201, "index %lld is outside of axis %u of %s", (long long)v, axis, onnx_show(c, c->in[0]));
   return onnx_out(c, onnx_gather(c, c->in[0], c->in[1], axis));
 }
 static bool block_size(struct onnx_ctx *c, int64_t *b)

@@ -518,6 +518,44 @@ START_TEST(same_padding_of_a_symbolic_dim)
 }
 END_TEST
 /* What fuzzing found. */
+START_TEST(known_indices_are_checked)
+{
+  static const int64_t outside[] = { 4, -5 };
+  for (unsigned i = 0; i < 2; i++) {
+    begin(); input("x", 2, (int64_t[]){ 3, 4 });
+    ints("at", 1, &outside[i]);
+    struct ir_buf n = w_node("Gather", "x at", "y");
+    w_attr_int(&n, "axis", 1);
+    node(n); output("y");
+    refused(13, "M0201", "outside of axis 1");
+  }
+}
+END_TEST
+START_TEST(a_gather_of_a_symbolic_dim_is_clamped)      /* index 3 of an axis that may have fewer */
+{
+  begin(); input("x", 2, (int64_t[]){ -1, 2 });
+  ints("at", 2, (int64_t[]){ 3, -1 });
+  plain("Gather", "x at", "y"); output("y");
+  gives(accepted(13), 2, (int64_t[]){ 2, 2 }, (double[]){ 1, 2, 3, 4 }, 4, (double[]){ 3, 4, 3, 4 });
+}
+END_TEST
+START_TEST(one_hot_has_two_values)
+{
+  begin(); w_msg(&graph, 11, w_value("x", 7, 1, d6));
+  plain("OneHot", "x d v", "y"); output("y");
+  w_msg(&graph, 5, w_tensor("d", 7, 0, NULL, (int64_t[]){ 5 }, 8));
+  floats("v", 1, (int64_t[]){ 1 }, (float[]){ 0 }, 1);
+  refused(13, "M0201", "not two");
+}
+END_TEST
+START_TEST(the_smallest_step_of_a_range)
+{
+  begin();
+  ints("a", 1, (int64_t[]){ 0 }); ints("b", 1, (int64_t[]){ -1 }); ints("c", 1, (int64_t[]){ INT64_MIN });
+  plain("Range", "a b c", "y"); output("y");
+  refused(13, "M0302", "delta");
+}
+END_TEST
 START_TEST(negative_depth_of_one_hot)
 {
   begin(); w_msg(&graph, 11, w_value("x", 7, 1, d6));
@@ -573,6 +611,10 @@ int main(void)
   tcase_add_test(t, slices_clamp_as_numpy);
   tcase_add_test(t, average_pooling_counts);
   tcase_add_test(t, same_padding_of_a_symbolic_dim);
+  tcase_add_test(t, known_indices_are_checked);
+  tcase_add_test(t, a_gather_of_a_symbolic_dim_is_clamped);
+  tcase_add_test(t, one_hot_has_two_values);
+  tcase_add_test(t, the_smallest_step_of_a_range);
   tcase_add_test(t, negative_depth_of_one_hot);
   tcase_add_test(t, mean_of_an_empty_list);
   suite_add_tcase(s, t);
