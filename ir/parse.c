@@ -762,6 +762,8 @@ struct ir_module *ir_parse(struct ir_arena *a, struct ir_diags *d, const char *t
   p.start = p.s = ir_arena_strndup(p.arena, text, n);    /* behind the last byte stands a 0, so that strtod and the like stop there */
   p.end = p.start + n;
   bool ok = file(&p);
+  const char *why;
+  if (ok && !ir_verify(p.m, IR_P_IMPORTED, &why)) ok = fail(&p, "%s", why);   /* a later requirement may belie an earlier type */
   if (!ok)
     for (uint32_t i = 0; i < p.files.n; i++) ir_file_unmap(&p.files.v[i].map);
   ir_arena_destroy(p.arena);
