@@ -85,6 +85,7 @@ static struct ir_value *nll(struct onnx_ctx *c, struct ir_value *x, struct ir_va
   if (!onnx_attr_str(c, "reduction", "mean", &reduction) || !onnx_attr_int(c, "ignore_index", 0, &ignore) || !x || !target) return NULL;
   unsigned r = target->type->rank;
   if (x->type->rank != r + 1 || r < 1) { onnx_bad(c, IR_M0201, "scores are %s, targets %s", onnx_show(c, x), onnx_show(c, target)); return NULL; }
+  if (weight && weight->type->rank != 1) { onnx_bad(c, IR_M0201, "weight is %s, expected rank 1", onnx_show(c, weight)); return NULL; }
   target = as_index(c, target);
   const struct ir_ix *map[IR_MAX_RANK];
   for (unsigned d = 0; d <= r; d++) map[d] = d == 1 ? coord(c, r) : coord(c, d ? d - 1 : 0);

@@ -573,6 +573,15 @@ START_TEST(mean_of_an_empty_list)
   accepted(13);
 }
 END_TEST
+START_TEST(weight_of_a_loss_is_a_vector)
+{
+  begin(); input("x", 2, d23);
+  w_msg(&graph, 11, w_value("t", 7, 1, (int64_t[]){ 2 }));
+  plain("NegativeLogLikelihoodLoss", "x t w", "y"); output("y");
+  floats("w", 3, (int64_t[]){ 3, 1, 1 }, (float[]){ 1, 2, 3 }, 3);
+  refused(13, "M0201", "weight");
+}
+END_TEST
 
 int main(void)
 {
@@ -617,6 +626,7 @@ int main(void)
   tcase_add_test(t, the_smallest_step_of_a_range);
   tcase_add_test(t, negative_depth_of_one_hot);
   tcase_add_test(t, mean_of_an_empty_list);
+  tcase_add_test(t, weight_of_a_loss_is_a_vector);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   srunner_set_tap(r, "-");
