@@ -177,10 +177,28 @@ static bool has_reds(const struct kir_nest *n)
     if (cg_has_red(n->stmts.v[i]->e)) return true;
   return false;
 }
+/* A reduction of reductions: each tap would compute the inner one again. */
+static void reads_reduced(void *arg, const struct kir_expr *e)
+{
+  const struct kir_nest *n = *(const struct kir_nest **)arg;
+  for (uint32_t i = 0; n && i < n->stmts.n; i++)
+    if (n->stmts.v[i]->dst == e->arr && !e->arr->arg && cg_has_red(n->stmts.v[i]->e)) *(const struct kir_nest **)arg = NULL;
+}
+static bool chained(const struct kir_nest *n)
+{
+  for (uint32_t i = 0; i < n->stmts.n; i++) {
+    const struct kir_nest *found = n;
+    if (!cg_has_red(n->stmts.v[i]->e)) continue;
+    cg_reads(n->stmts.v[i]->e, reads_reduced, &found);
+    if (!found) return true;
+  }
+  return false;
+}
 static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
 {
   const char *why;
   struct cg_space s;
+  if (chained(n)) return NULL;
   struct cg_flat *f = has_reds(n) ? cg_flat_begin(a, (struct kir_nest *)n, &why) : NULL; /* the nest's table gets symbols, the nest stays */
   if (!f || !cg_space_init(&s, f, false) || !fits(&s)) return NULL;
   struct kir_sched *r = IR_NEW(a, struct kir_sched);
