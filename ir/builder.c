@@ -163,7 +163,8 @@ static bool countable(struct ir_module *m, const struct ir_node *n, const struct
 {
   int64_t p = 1, k;
   for (unsigned d = 0; d < t->rank; d++)
-    if (overflowed(t->dim[d]) || (ir_ix_const(t->dim[d], &k) && k && (!ir_mul64(p, k, &p) || p > INT64_MAX / 64))) return ir_op_error(m, n, IR_M0201, "the result is %s: the product of its dimensions overflows", ir_type_str(m->arena, t));
+    if (overflowed(t->dim[d])) return ir_op_error(m, n, IR_M0201, "dimension %u of the result overflows 64 bits", d);
+    else if (ir_ix_const(t->dim[d], &k) && k && (!ir_mul64(p, k, &p) || p > INT64_MAX / 64)) return ir_op_error(m, n, IR_M0201, "the result is %s: the product of its dimensions overflows", ir_type_str(m->arena, t));
   return true;
 }
 static bool infer(struct ir_module *m, struct ir_node *n)

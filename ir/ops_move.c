@@ -255,7 +255,11 @@ static bool concat_infer(struct ir_module *m, struct ir_node *n, const struct ir
     const struct ir_type *t = n->in[i]->type;
     if (t->elem != x->elem || t->rank != x->rank) return ir_op_error(m, n, IR_M0202, "operands differ: %s and %s", ir_type_str(m->arena, x), ir_type_str(m->arena, t));
     for (unsigned d = 0; d < t->rank; d++)
-      if (d != axis && t->dim[d] != dim[d]) TRY(ir_require_eq(m, t->dim[d], dim[d], "operands of Concat agree outside of the axis"));
+      if (d != axis && t->dim[d] != dim[d]) {
+        if (ir_prove_eq0(&m->facts, ir_ix_sub(t->dim[d], dim[d])) == IR_NO)
+          return ir_op_error(m, n, IR_M0201, "operands %s and %s differ on axis %u, expected on axis %lld alone", ir_type_str(m->arena, x), ir_type_str(m->arena, t), d, (long long)axis);
+        TRY(ir_require_eq(m, t->dim[d], dim[d], "operands of Concat agree outside of the axis"));
+      }
     sum = ir_ix_add(sum, t->dim[axis]);
   }
   dim[axis] = sum;

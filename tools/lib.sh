@@ -15,7 +15,9 @@ watch() {
   while kill -0 "$1" 2>/dev/null; do
     sleep 0.1
     n=$((n + 1))
-    [ $((n % 100)) = 0 ] && say "  .. $(tail -n 1 "$log" | tr '\r' '\n' | tail -n 1 | cut -c 1-90)"
+    [ $((n % 100)) = 0 ] || continue
+    line=$(tail -c 1000 "$log" | tr '\r' '\n' | grep '[^ ]' | tail -n 1 | cut -c 1-90)
+    say "  .. ${line:-still at it}"
   done
   trap - INT TERM
   wait "$job"

@@ -174,7 +174,7 @@ static const struct ir_type *input_type(struct onnx_importer *im, const Onnx__Va
     return NULL;
   }
   if (!onnx_elem(t->tensor_type->elem_type, &e, &why)) {
-    ir_error(im->diags, IR_M0301, NULL, NULL, "input \"%s\" has %s, which are not supported", in->name, why);
+    ir_error(im->diags, IR_M0301, NULL, NULL, "input \"%s\" has %s: not supported", in->name, why);
     return NULL;
   }
   const Onnx__TensorShapeProto *shape = t->tensor_type->shape;
@@ -213,7 +213,7 @@ bool onnx_spend(struct onnx_importer *im, uint64_t bytes)
 struct ir_value *onnx_tensor_value(struct onnx_importer *im, const struct onnx_tensor *t, const char *name)
 {
   if (t->why) {
-    ir_error(im->diags, IR_M0301, im->b.onnx_node, im->b.onnx_op, "tensor \"%s\" has %s, which are not supported", name ? name : "", t->why);
+    ir_error(im->diags, IR_M0301, im->b.onnx_node, im->b.onnx_op, "tensor \"%s\" has %s: not supported", name ? name : "", t->why);
     return NULL;
   }
   struct ir_data d = t->data;

@@ -176,7 +176,7 @@ def shapes():
     refused(model(graph([node("Add", ["x", "w"], ["y"])], X, Y, [tensor("w", [5])])), "M0201", "Add_0", "f32[1,3,8,8]", "5", "axis 3")
     refused(model(graph([node("MatMul", ["x", "w"], ["y"])], X, Y, [tensor("w", [5, 2])])), "M0201", "MatMul_0")
     refused(model(graph([node("Gemm", ["x", "w"], ["y"])], X, Y, [tensor("w", [5, 2])])), "M0201", "Gemm_0")
-    refused(model(graph([node("Concat", ["x", "w"], ["y"], axis=1)], X, Y, [tensor("w", [1, 3, 8, 9])])), "M0201", "Concat_0")
+    refused(model(graph([node("Concat", ["x", "w"], ["y"], axis=1)], X, Y, [tensor("w", [1, 3, 8, 9])])), "M0201", "Concat_0", "f32[1,3,8,9]", "axis 3")
     refused(model(graph([node("Concat", ["x", "x"], ["y"], axis=4)], X, Y)), "M0302", "axis")
     refused(model(graph([node("Transpose", ["x"], ["y"], perm=[0, 1, 1, 2])], X, Y)), "M0302", "perm")
     refused(model(graph([node("Add", ["x", "w"], ["y"])], X, Y, [tensor("w", [3, 1, 1], elem=INT64)])), "M0202", "Add_0", "i64")
