@@ -35,7 +35,7 @@ def tap(name, out):
 
 
 def reason(t):
-    m = re.search(r"^SKIP(?:PED)?:? *(.+)$", t.get("stdout", "") + "\n" + t.get("stderr", ""), re.M)
+    m = re.search(r"^skip(?:ped)?:? *(.+)$", t.get("stdout", "") + "\n" + t.get("stderr", ""), re.M | re.I)
     return m[1] if m else ""
 
 

@@ -11,7 +11,7 @@ import glob, os, re, subprocess, sys, tempfile, warnings
 from collections import Counter
 warnings.simplefilter('ignore')
 python = os.environ.get('MASSC_PYTHON', '')              # the interpreter that has the packages (tools/test makes one)
-if os.access(python, os.X_OK) and os.path.realpath(python) != os.path.realpath(sys.executable) and 'MASSC_PYTHON_RUNS' not in os.environ:
+if os.access(python, os.X_OK) and python != sys.executable and 'MASSC_PYTHON_RUNS' not in os.environ:
     os.environ['MASSC_PYTHON_RUNS'] = '1'
     os.execv(python, [python, *sys.argv])
 try:
