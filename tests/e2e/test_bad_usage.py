@@ -108,6 +108,16 @@ def beside():
     refused(74, ["places.yaml"], "--place", "places.yaml", m, "-o", "no.bin")
 
 
+@case("no linker: the diagnostic names both packages; text needs none")
+def no_linker():
+    m = small_alexnet()
+    os.makedirs("nothing", exist_ok=True)
+    env = {"PATH": os.path.abspath("nothing")}
+    for kind in ([], ["-c"], ["-shared"]):
+        refused(1, ["M0402", "binutils", "libc6-dev"], *kind, m, "-o", "no.bin", env=env)
+    assert massc("--emit=graph", m, env=env).out
+
+
 @case("ended half way: no file stands under the output's name")
 def interrupted():
     model = mkmodel("alexnet", "big.onnx", "width=32", "hidden=1024")

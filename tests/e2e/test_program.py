@@ -1,6 +1,6 @@
 """What an executable needs and what it is: libraries, an empty root, the same bytes however it was made, its figures."""
 from e2e import *
-import json, threading
+import json, re, threading
 
 MIB = 1 << 20
 
@@ -180,8 +180,15 @@ def planned():
         for batch in (1, 3):
             for level in ("-O0", "-O2"):
                 j = json.loads(massc("check", "--json", level, "--dim", f"batch={batch}", model).out)
-                ratio = j["activation_bytes"] / j["live_bytes"]
-                assert j["live_bytes"] > 0 and 1 <= ratio <= 1.15, f"{model} {level} batch {batch}: {ratio:.3f}"
+                text = massc("--stop-after=steps", level, "--dim", f"batch={batch}", model).out
+                buffers = [tuple(map(int, m)) for m in re.findall(r"^buffer \d+: (\d+) bytes, steps (\d+)\.\.(\d+), offset (\d+)$", text, re.M)]
+                live = max(sum(b for b, first, last, _ in buffers if first <= k <= last) for k in range(max(b[2] for b in buffers) + 1))
+                assert max(at + b for b, _, _, at in buffers) <= j["activation_bytes"]
+                for i, (b, first, last, at) in enumerate(buffers):      # two that live at once lie apart
+                    for c, from_, to, where in buffers[:i]:
+                        assert first > to or last < from_ or at + b <= where or where + c <= at, f"{model} {level}: buffers overlap at {at}"
+                ratio = j["activation_bytes"] / live
+                assert live > 0 and ratio <= 1.15, f"{model} {level} batch {batch}: {ratio:.3f}"
                 told.append(ratio)
     return f"at most {max(told):.3f}"
 
