@@ -18,7 +18,7 @@
  *
  * Record: loops = grid over the rows one by one, i by the block; `for j` by the block of keys, `for j` by the rows of a score tile, `for e` by those of a
  * result tile. tile = vectors along i. k, v = shared: a block of them is computed into scratch first (maps upon them, rows that evict one another).
- * Weakness: few rows i leave vectors empty; keys that a causal mask hides are computed. */
+ * Keys behind the last row of a task that a causal mask hides from all of it are left out. Weakness: few rows i leave vectors empty. */
 #include <math.h>
 #include <string.h>
 #include "codegen/library/chain.h"
@@ -32,9 +32,9 @@ struct gen {
   int64_t cols, block, rj, re;      /* rows of a task; keys of a block; rows of the tiles */
   int64_t D, E;
   const struct ir_ix *v, *i0, *I;   /* place in a vector along i; first row of the task; number of rows */
-  const struct ir_ix *ks;           /* number of keys */
+  const struct ir_ix *ks;           /* number of keys that the task needs */
+  const struct ir_ix *causal;       /* row i needs those up to i + causal; NULL: all */
   bool once;                        /* one block holds all keys */
-  bool whole;                       /* all rows of all tasks exist */
   struct kir_arr *qs, *p, *os, *stat, *kb, *vb;
 };
 enum { ST_M, ST_N, ST_L, ST_A, ST_ROWS }; /* rows of stat */
@@ -148,6 +148,7 @@ static void stage(struct gen *g, struct kir_arr *b, const struct kir_expr *e, co
   while (w > n && w > 1) w /= 2;
   const struct ir_ix *v = w > 1 ? ir_ix_fresh(f->k->ixs, "vec", IR_SYM_ID, 0, w - 1, 1) : NULL, *upto = f->upto;
   const struct ir_ix *j = cg_flat_for(f, "j", num(g, 0), nj, 0, &o);
+  cg_flat_assume(f, ir_ix_addi(ir_ix_sub(g->c->j.ext, ir_ix_add(base, j)), -1));
   f->upto = NULL;
   for (int64_t part = 0; part < 2; part++) {     /* whole vectors, and single elements behind them */
     int64_t from = part ? n / w * w : 0, to = part ? n : n / w * w, step = part ? 1 : w;
@@ -215,6 +216,7 @@ static struct kir_op *value(struct gen *g, const struct tile *t, const struct ir
   if (g->vb) return ld(g, g->vb, ir_ix_add(ir_ix_muli(k, g->E), e), 1, 1);
   uint32_t mark = cg_flat_mark(g->f);
   cg_flat_bind(g->f, g->c->j.var, ir_ix_add(t->base, k));
+  cg_flat_assume(g->f, ir_ix_addi(ir_ix_sub(g->c->j.ext, ir_ix_add(t->base, k)), -1));
   if (g->c->e.var) cg_flat_bind(g->f, g->c->e.var, e);
   struct kir_op *x = cg_flat_expr(g->f, g->c->v);
   cg_flat_unbind(g->f, mark);
@@ -222,14 +224,12 @@ static struct kir_op *value(struct gen *g, const struct tile *t, const struct ir
 }
 
 /* ---- scores ---- */
-static void score_tile(struct gen *g, struct tile t)
+/* The maps over a tile of scores, and the maxima. */
+static void score_maps(struct gen *g, struct tile t)
 {
   struct cg_flat *f = g->f;
   struct cg_open o;
-  const struct ir_ix *r = each_row(g, &t, &o), *c[IR_MAX_RANK];
-  for (unsigned q = 0; q < g->vecs; q++) cg_flat_set(f, t.acc, acc_at(g, r, q), f32c(g, 0));
-  cg_flat_close(f, &o);
-  multiply(g, &t, g->qs, num(g, g->D), key);
+  const struct ir_ix *c[IR_MAX_RANK], *r;
   struct kir_reg *top = kir_reg_var(f->k, "top", IR_f32, g->vecs, g->lanes);
   for (unsigned q = 0; q < g->vecs; q++) cg_flat_set(f, top, num(g, q), stat(g, ST_N, q));
   r = each_row(g, &t, &o);
@@ -248,6 +248,25 @@ static void score_tile(struct gen *g, struct tile t)
   cg_flat_close(f, &o);
   for (unsigned q = 0; q < g->vecs; q++) set_stat(g, ST_N, q, cg_flat_get(f, top, num(g, q)));
 }
+static void score_tile(struct gen *g, struct tile t)
+{
+  struct cg_flat *f = g->f;
+  struct cg_open o;
+  const struct ir_ix *r = each_row(g, &t, &o);
+  for (unsigned q = 0; q < g->vecs; q++) cg_flat_set(f, t.acc, acc_at(g, r, q), f32c(g, 0));
+  cg_flat_close(f, &o);
+  multiply(g, &t, g->qs, num(g, g->D), key);
+  if (!g->causal || t.clamp) {
+    score_maps(g, t);
+    return;
+  }
+  const struct ir_ix *sees = ir_ix_sub(ir_ix_add(g->i0, g->causal), ir_ix_addi(ir_ix_add(t.base, t.first), t.rows - 1));
+  cg_flat_if(f, &sees, 1, &o);         /* the mask hides nothing here */
+  score_maps(g, t);
+  cg_flat_else(f, &o);
+  score_maps(g, t);
+  cg_flat_close(f, &o);
+}
 static void scores(struct gen *g, const struct ir_ix *base, const struct ir_ix *nj)
 {
   struct cg_flat *f = g->f;
@@ -258,7 +277,7 @@ static void scores(struct gen *g, const struct ir_ix *base, const struct ir_ix *
     struct tile t = new_tile(g, g->rj, NULL);
     t.first = ir_ix_muli(cg_flat_for(f, "t", num(g, 0), whole, 0, &o), g->rj);
     t.base = base;
-    cg_flat_assume(f, ir_ix_sub(ir_ix_sub(g->ks, base), ir_ix_addi(t.first, g->rj)));
+    cg_flat_assume(f, ir_ix_sub(ir_ix_sub(g->c->j.ext, base), ir_ix_addi(t.first, g->rj)));
     score_tile(g, t);
     cg_flat_close(f, &o);
   }
@@ -422,6 +441,12 @@ static void task(struct gen *g)
   struct cg_flat *f = g->f;
   struct cg_open o;
   set_lanes(g, g->lanes, g->v);
+  g->causal = cg_chain_causal(g->c, &f->k->facts);
+  if (g->causal) {
+    const struct ir_ix *sees = ir_ix_addi(ir_ix_add(g->i0, g->causal), g->cols);
+    if (!ir_known_ge0(&f->k->facts, sees)) sees = ir_ix_max(sees, num(g, 0));
+    g->ks = ir_ix_min(sees, g->ks);
+  }
   take_q(g);
   start(g);
   if (g->once) block(g, num(g, 0), g->ks);
