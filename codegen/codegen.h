@@ -48,6 +48,9 @@ bool cg_llvm(struct ir_arena *a, struct kir_kern *const *k, unsigned n, const st
 struct cg_host {                       /* filled by passes/steps: abi.h's program with compiler-side pointers */
   struct massrt_program p;             /* counts and tables; fn, run and weights are set by codegen */
   const struct cg_target *const *targets; unsigned n_targets;      /* one version each; kernel symbols are NAME or, for several, NAME.v<level> */
+  struct cg_other { const struct cg_target *target; const char *symbol; } *others;   /* versions with a program of their own, in another object */
+  unsigned n_others;
+  const char *symbol;                  /* of the program; NULL: massrt_program, or PREFIX_massrt_program. One of `others` of another object has its own */
   const char *prefix;                  /* of exported symbols: PREFIX_create .. ; "" only the program symbol */
   const char *weights_symbol;          /* "massrt_weights", section .lrodata */
 };

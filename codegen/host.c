@@ -98,16 +98,23 @@ static val version_row(struct ll *l, const struct cg_host *h, const struct cg_ta
 {
   val *fn = IR_NEWN(l->arena, val, h->p.n_kernels + 1);
   for (uint32_t i = 0; i < h->p.n_kernels; i++) fn[i] = kernel_symbol(l, h->p.kernels[i].name, t->level, h->n_targets > 1);
-  return RECORD(l, string(l, t->name), c32(l, t->level), c32(l, 0), table(l, "kernels", fn, h->p.n_kernels));
+  return RECORD(l, string(l, t->name), c32(l, t->level), c32(l, 0), table(l, "kernels", fn, h->p.n_kernels), null(l));
+}
+static val other_row(struct ll *l, const struct cg_other *o)
+{
+  return RECORD(l, string(l, o->target->name), c32(l, o->target->level), c32(l, 0), null(l), hidden(LLVMAddGlobal(l->m, l->i8, o->symbol)));
 }
 static val versions(struct ll *l, const struct cg_host *h)
 {
-  val *rows = IR_NEWN(l->arena, val, h->n_targets + 1);
+  val *rows = IR_NEWN(l->arena, val, h->n_targets + h->n_others + 1);
   unsigned n = 0;
-  for (unsigned level = 9; level-- > 0;)
+  for (unsigned level = 9; level-- > 0;) {
     for (unsigned i = 0; i < h->n_targets; i++)
       if (h->targets[i]->level == level) rows[n++] = version_row(l, h, h->targets[i]);
-  IR_ASSERT(n == h->n_targets);
+    for (unsigned i = 0; i < h->n_others; i++)
+      if (h->others[i].target->level == level) rows[n++] = other_row(l, &h->others[i]);
+  }
+  IR_ASSERT(n == h->n_targets + h->n_others);
   return table(l, "versions", rows, n);
 }
 
@@ -161,7 +168,7 @@ static val program(struct ll *l, const struct cg_host *h, const char *symbol)
     c32(l, MASSRT_MAGIC), c32(l, MASSRT_ABI_VERSION), c32(l, sizeof *p), c32(l, 0),
     string(l, p->name), string(l, p->producer), string(l, p->flags), string(l, p->hash),
     c32(l, p->n_exprs), c32(l, p->n_syms), c32(l, p->n_requires), c32(l, p->n_inputs), c32(l, p->n_outputs), c32(l, p->n_buffers),
-    c32(l, p->n_args), c32(l, p->n_kernels), c32(l, p->n_launches), c32(l, p->n_steps), c32(l, h->n_targets), c32(l, p->n_groups),
+    c32(l, p->n_args), c32(l, p->n_kernels), c32(l, p->n_launches), c32(l, p->n_steps), c32(l, h->n_targets + h->n_others), c32(l, p->n_groups),
     TABLE(l, "exprs", p->n_exprs, expr_row), TABLE(l, "syms", p->n_syms, sym_row), TABLE(l, "requires", p->n_requires, require_row),
     TABLE(l, "inputs", p->n_inputs, input_row), TABLE(l, "outputs", p->n_outputs, output_row),
     TABLE(l, "buffers", p->n_buffers, buffer_row), TABLE(l, "args", p->n_args, arg_row), TABLE(l, "kernel_table", p->n_kernels, kernel_row),
@@ -211,9 +218,9 @@ bool cg_host_emit(struct ir_arena *a, const struct cg_host *h, enum cg_form form
 {
   static const struct cg_target any = { .name = "host", .cpu = "x86-64", .tune = "generic", .level = 1 };
   struct ll l;
-  bool library = h->prefix && *h->prefix, ok = ll_open(&l, a, &any, "host", why);
+  bool library = h->prefix && *h->prefix && !h->symbol, ok = ll_open(&l, a, &any, "host", why);
   if (ok) {
-    val prog = program(&l, h, library ? ir_arena_printf(a, "%s_massrt_program", h->prefix) : "massrt_program");
+    val prog = program(&l, h, h->symbol ? h->symbol : library ? ir_arena_printf(a, "%s_massrt_program", h->prefix) : "massrt_program");
     if (library) {
       create_function(&l, h->prefix, prog);
 #define EXPORT(name, before, between, behind) forward(&l, h->prefix, #name, before, between, behind);

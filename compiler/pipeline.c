@@ -17,13 +17,33 @@ static struct kir_kern *target_lower(const struct ir_target *t, struct ir_arena 
   if (k && !k->flat) cg_expand(k, t->impl);
   return k;
 }
-static bool find_target(struct ir_diags *d, const char *name, struct ir_target *out)
+enum { MAX_TARGETS = 8 };
+static bool find_target(struct ir_diags *d, const char *name, size_t n, struct ir_target *out)
 {
-  if (strchr(name, ',')) return ir_error(d, IR_M0401, NULL, NULL, "\"%s\": several targets in one executable are not supported yet; name one", name);
-  const struct cg_target *t = cg_target_find(name, strlen(name));
-  if (!t) return ir_error(d, IR_M0401, NULL, NULL, "unknown target \"%s\"; expected cpu, cpu:x86-64-v2, cpu:x86-64-v3, cpu:x86-64-v4 or cpu:PROCESSOR", name);
+  const struct cg_target *t = cg_target_find(name, n);
+  if (!t) return ir_error(d, IR_M0401, NULL, NULL, "unknown target \"%.*s\"; expected cpu, cpu:x86-64-v2, cpu:x86-64-v3, cpu:x86-64-v4 or cpu:PROCESSOR", (int)n, name);
   *out = (struct ir_target){ .name = t->name, .block = 16, .plane_pad = 16, .schedule = target_schedule, .lower = target_lower, .impl = t };
   return true;
+}
+/* "a,b,c": one target per x86-64 level, the highest first; the program picks when it starts. */
+static bool find_targets(struct ir_diags *d, const char *names, struct ir_target *out, unsigned *out_n)
+{
+  *out_n = 0;
+  for (const char *s = names;; s++) {
+    size_t n = strcspn(s, ",");
+    struct ir_target t;
+    TRY(find_target(d, s, n, &t));
+    unsigned level = ((const struct cg_target *)t.impl)->level, at = 0;
+    while (at < *out_n && ((const struct cg_target *)out[at].impl)->level > level) at++;
+    if (at < *out_n && ((const struct cg_target *)out[at].impl)->level == level)
+      return ir_error(d, IR_M0401, NULL, NULL, "targets %s and %s are compiled for the same level; name one", out[at].name, t.name);
+    if (*out_n == MAX_TARGETS) return ir_error(d, IR_M0401, NULL, NULL, "more than %d targets", MAX_TARGETS);
+    memmove(out + at + 1, out + at, (*out_n - at) * sizeof *out);
+    out[at] = t;
+    ++*out_n;
+    s += n;
+    if (!*s) return true;
+  }
 }
 
 /* One line that changes, on a terminal only. */
@@ -177,36 +197,58 @@ static bool emit_text(struct ir_arena *a, struct ir_diags *d, const struct optio
   }
   return write_text(d, o->out, &b);
 }
-static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, const struct onnx_file *f)
+/* Objects of one version: its kernels, then its host program. The first version's program knows the others. */
+struct version { struct pass_program *p; struct chunks kernels; struct ir_buf host; };
+static void emit_version(struct ir_arena *a, const struct options *o, struct version *v, unsigned n, const char *prefix, const char *hash)
 {
-  static const char *const endings[] = { ".bin", ".o", ".so" };
-  const struct cg_target *t = p->target->impl;
-  const char *out = o->out ? o->out : ir_arena_printf(a, "%s%s", stem(a, o->model), endings[o->kind]);
-  const char *prefix = o->kind == LINK_EXE ? "" : o->name ? o->name : identifier(a, stem(a, out));
-  progress(o, ir_arena_printf(a, "compiling %u kernels", p->kernels.n));
-  struct chunks all = emit_kernels(a, p, t, o->pass.jobs, CG_OBJECT);
-  struct cg_host h = { .p = p->tables, .targets = &t, .n_targets = 1, .prefix = prefix, .weights_symbol = "massrt_weights" };
+  const struct cg_target *t = v->p->target->impl;
+  struct cg_other *others = IR_NEWN(a, struct cg_other, n + 1);
+  for (unsigned i = 1; i < n; i++) others[i - 1] = (struct cg_other){ v[i].p->target->impl, ir_arena_printf(a, "massrt_program%s", v[i].p->suffix) };
+  struct cg_host h = { .p = v->p->tables, .targets = &t, .n_targets = 1, .others = others, .n_others = n ? n - 1 : 0, .prefix = prefix, .weights_symbol = "massrt_weights",
+                       .symbol = n ? NULL : ir_arena_printf(a, "massrt_program%s", v->p->suffix) };
   h.p.name = stem(a, o->model);
   h.p.producer = "massc " MASSC_VERSION;
   h.p.flags = o->text;
-  h.p.hash = content_hash(a, p);
-  struct ir_buf host = { 0 };
+  h.p.hash = hash;
   const char *why = NULL;
-  if (!cg_host_emit(a, &h, CG_OBJECT, &host, &why)) ir_bug("host", "%s", why ? why : "no reason given");
-  struct link_blob *blobs = IR_NEWN(a, struct link_blob, all.n + 1);
-  for (uint32_t i = 0; i < all.n; i++) blobs[i] = (struct link_blob){ all.v[i].obj.s, all.v[i].obj.n, "kernels" };
-  blobs[all.n] = (struct link_blob){ host.s, host.n, "host" };
-  struct weights_arg w = { p, d, out };
-  struct link_job j = { .kind = o->kind, .out = out, .objects = blobs, .n_objects = all.n + 1, .weights_symbol = h.weights_symbol, .weights_bytes = p->weights_bytes,
+  v->kernels = emit_kernels(a, v->p, t, o->pass.jobs, CG_OBJECT);
+  if (!cg_host_emit(a, &h, CG_OBJECT, &v->host, &why)) ir_bug("host", "%s", why ? why : "no reason given");
+}
+static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned n, const struct onnx_file *f)
+{
+  static const char *const endings[] = { ".bin", ".o", ".so" };
+  const char *out = o->out ? o->out : ir_arena_printf(a, "%s%s", stem(a, o->model), endings[o->kind]);
+  const char *prefix = o->kind == LINK_EXE ? "" : o->name ? o->name : identifier(a, stem(a, out));
+  const char *hash = content_hash(a, p);
+  struct version v[MAX_TARGETS] = { 0 };
+  struct pass_program *last = &p[n - 1];               /* its list of weights goes on from those before */
+  uint32_t n_blobs = 0;
+  for (unsigned i = 0; i < n; i++) v[i].p = &p[i];
+  for (unsigned i = 0; i < n; i++) {
+    progress(o, ir_arena_printf(a, "compiling %u kernels for %s", p[i].kernels.n, p[i].target->name));
+    if (!i) p->tables.weights_bytes = last->weights_bytes;
+    emit_version(a, o, &v[i], i ? 0 : n, prefix, hash);
+    n_blobs += v[i].kernels.n + 1;
+  }
+  struct link_blob *blobs = IR_NEWN(a, struct link_blob, n_blobs + 1);
+  n_blobs = 0;
+  for (unsigned i = 0; i < n; i++) {
+    for (uint32_t k = 0; k < v[i].kernels.n; k++) blobs[n_blobs++] = (struct link_blob){ v[i].kernels.v[k].obj.s, v[i].kernels.v[k].obj.n, "kernels" };
+    blobs[n_blobs++] = (struct link_blob){ v[i].host.s, v[i].host.n, "host" };
+  }
+  struct weights_arg w = { last, d, out };
+  struct link_job j = { .kind = o->kind, .out = out, .objects = blobs, .n_objects = n_blobs, .weights_symbol = "massrt_weights", .weights_bytes = last->weights_bytes,
                         .write_weights = write_weights, .arg = &w, .prefix = prefix, .verbose = o->verbose };
-  progress(o, ir_arena_printf(a, "writing %.0f MB of weights", (double)p->weights_bytes * 1e-6));
+  progress(o, ir_arena_printf(a, "writing %.0f MB of weights", (double)last->weights_bytes * 1e-6));
   bool ok = link_output(d, &j);
   progress(o, NULL);
-  free_chunks(&all);
-  ir_buf_deinit(&host);
+  for (unsigned i = 0; i < n; i++) { free_chunks(&v[i].kernels); ir_buf_deinit(&v[i].host); }
   if (ok && o->kind != LINK_EXE) {
     struct ir_buf b = { 0 };
-    header_print(&b, &h.p, prefix);
+    struct massrt_program described = p->tables;
+    described.name = stem(a, o->model);
+    described.producer = "massc " MASSC_VERSION;
+    header_print(&b, &described, prefix);
     ok = link_write_file(d, o->header ? o->header : beside(a, out, ".h"), b.s, b.n, 0644);
     ir_buf_deinit(&b);
   }
@@ -227,33 +269,52 @@ static double seconds(void)
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
+/* The graph passes once, then a program for each target from `schedule` on. */
+static bool run_passes(struct ir_module *m, const struct options *o, const struct ir_target *t, unsigned n, struct pass_program *p)
+{
+  struct pass_ctx c = { .m = m, .opt = &o->pass, .target = t, .prog = p };
+  for (unsigned i = 0; i < n; i++) {
+    p[i] = (struct pass_program){ .arena = m->arena, .m = m, .target = &t[i], .level = o->pass.level, .arena_bytes = -1, .live_bytes = -1 };
+    p[i].suffix = n == 1 ? "" : ir_arena_printf(m->arena, ".v%u", ((const struct cg_target *)t[i].impl)->level);
+    if (i) {                                             /* weights in the same storage are shared */
+      for (uint32_t k = 0; k < p[i - 1].weights.n; k++) ir_push(m->arena, &p[i].weights, p[i - 1].weights.v[k]);
+      p[i].weights_bytes = p[i - 1].weights_bytes;
+    }
+    c.target = &t[i];
+    c.prog = &p[i];
+    TRY(pass_run_all(&c, i ? "schedule" : NULL));
+  }
+  return true;
+}
 static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struct onnx_file **file)
 {
-  struct ir_target target;
+  struct ir_target targets[MAX_TARGETS + 1];
+  struct pass_program p[MAX_TARGETS];
+  unsigned n;
   double t0 = seconds();
-  TRY(find_target(d, o->target ? o->target : "cpu", &target));
+  TRY(find_targets(d, o->target ? o->target : "cpu", targets, &n));
   TRY((*file = onnx_read(a, d, o->model, &o->onnx)) != NULL);
   struct ir_module *m = onnx_import(a, d, *file, &o->onnx);
   TRY(m && !d->errors);
   if (o->pass.time) fprintf(stderr, "%8.2f ms  import\n", (seconds() - t0) * 1e3);
-  struct pass_program p = { .arena = a, .m = m, .target = &target, .level = o->pass.level, .arena_bytes = -1, .live_bytes = -1 };
-  struct pass_ctx c = { .m = m, .opt = &o->pass, .target = &target, .prog = &p };
-  if (o->emit == EMIT_IR) return emit_text(a, d, o, &p);
+  if (o->emit == EMIT_IR) return emit_text(a, d, o, &(struct pass_program){ .m = m });
   if (o->emit == EMIT_GRAPH && !o->pass.stop_after) o->pass.stop_after = "outline";
+  if (o->emit || o->pass.stop_after || o->command == CMD_CHECK) n = 1;      /* text is of the first target */
   progress(o, "passes");
-  bool passed = pass_run_all(&c);
+  bool passed = run_passes(m, o, targets, n, p);
   progress(o, NULL);
   TRY(passed);
   t0 = seconds();
   if (o->pass.stop_after && o->emit != EMIT_GRAPH) {
     struct ir_buf b = { 0 };
-    if (p.groups.n) pass_program_print(&b, &p);
+    if (p->groups.n) pass_program_print(&b, p);
     else ir_print(&b, m);
     return write_text(d, o->out, &b);
   }
-  bool ok = o->command == CMD_CHECK ? check_text(d, o, &p) : o->emit ? emit_text(a, d, o, &p) : emit_program(a, d, o, &p, *file);
+  bool ok = o->command == CMD_CHECK ? check_text(d, o, p) : o->emit ? emit_text(a, d, o, p) : emit_program(a, d, o, p, n, *file);
   if (o->pass.time) fprintf(stderr, "%8.2f ms  code, weights, linking\n", (seconds() - t0) * 1e3);
-  for (uint32_t i = 0; i < p.kernels.n; i++) ir_arena_destroy(p.kernels.v[i].arena);
+  for (unsigned i = 0; i < n; i++)
+    for (uint32_t k = 0; k < p[i].kernels.n; k++) ir_arena_destroy(p[i].kernels.v[k].arena);
   return ok;
 }
 /* massc check --json of a model that is refused: every diagnostic, one string each. */

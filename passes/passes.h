@@ -43,6 +43,7 @@ struct pass_program {
   struct ir_module *m;
   const struct ir_target *target;
   int level;
+  const char *suffix;                  /* of kernel names, when several versions go into one executable; or "" */
   IR_VEC(struct pass_kernel) kernels;
   IR_VEC(struct pass_group) groups;    /* in order of execution */
   IR_VEC(struct pass_buffer) buffers;
@@ -64,8 +65,9 @@ struct pass_ctx {
 struct pass_def { const char *name; bool (*run)(struct pass_ctx *c); int min_level; enum ir_phase phase; const char *text; };
 extern const struct pass_def pass_defs[];            /* pipeline order; ends with name NULL */
 const struct pass_def *pass_find(const char *name, size_t n);
-/* Runs the pipeline of c->opt->level from the start to stop_after (or the end). */
-bool pass_run_all(struct pass_ctx *c);
+/* Runs the pipeline of c->opt->level from pass `from` (NULL: the start) to stop_after (or the end). Another target's program begins at "schedule", on the same
+ * graph; its weights may start with those of the one before, which are then shared where their storage is the same. */
+bool pass_run_all(struct pass_ctx *c, const char *from);
 bool pass_run_one(struct pass_ctx *c, const struct pass_def *p);   /* with verifying, timing and dumping as the options say */
 
 /* The text of the program: groups with schedules, kernels, buffers, steps. */

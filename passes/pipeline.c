@@ -72,9 +72,9 @@ bool pass_run_one(struct pass_ctx *c, const struct pass_def *p)
   c->scratch = NULL;
   return ok;
 }
-bool pass_run_all(struct pass_ctx *c)
+bool pass_run_all(struct pass_ctx *c, const char *from)
 {
-  for (const struct pass_def *p = pass_defs; p->name; p++) {
+  for (const struct pass_def *p = from ? pass_find(from, strlen(from)) : pass_defs; p->name; p++) {
     if (c->opt->level >= p->min_level) TRY(pass_run_one(c, p));
     if (c->opt->stop_after && !strcmp(c->opt->stop_after, p->name)) break;
   }

@@ -60,7 +60,7 @@ static const char *kernel_name(struct pass_program *p, const struct ir_node *n, 
     if (plain) from[k++] = *s;
     gap = !plain;
   }
-  return ir_arena_printf(p->arena, "%s%s%s.%08x", n->name, k ? "." : "", from, (unsigned)(hash >> 32));
+  return ir_arena_printf(p->arena, "%s%s%s.%08x%s", n->name, k ? "." : "", from, (unsigned)(hash >> 32), p->suffix ? p->suffix : "");
 }
 /* A new kernel gets a nest in an arena of its own, since lowering runs in parallel. */
 static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, uint64_t hash)

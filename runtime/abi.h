@@ -51,11 +51,14 @@ struct massrt_launch {                                                      /* o
 enum massrt_step_kind { MASSRT_S_LAUNCH /* a: launch */, MASSRT_S_COPY /* a, b: args from, to; c: bytes expression */ };
 struct massrt_step { uint32_t kind, a, b, c; };
 
-/* One compiled version of the kernels. The first whose `level` the processor has is used. */
+/* One compiled version. The first whose `level` the processor has is used. */
+struct massrt_program;
 struct massrt_version {
   const char *target;                                                       /* "cpu:x86-64-v4" */
   uint32_t level, pad;                                                      /* x86-64 level: 1 .. 4 */
   massrt_kernel_fn *const *fn;                                              /* one per kernel */
+  const struct massrt_program *program;                                     /* a version with tables of its own (other tiles, other packed weights): then fn is NULL,
+                                                                               and that program's first version is meant. NULL: the tables of this program */
 };
 
 struct massrt_exec;                                                         /* an instance: the runtime's own */
@@ -86,6 +89,6 @@ _Static_assert(sizeof(struct massrt_arg) == 16, "abi");
 _Static_assert(sizeof(struct massrt_kernel) == 16, "abi");
 _Static_assert(sizeof(struct massrt_launch) == 40, "abi");
 _Static_assert(sizeof(struct massrt_step) == 16, "abi");
-_Static_assert(sizeof(struct massrt_version) == 24, "abi");
+_Static_assert(sizeof(struct massrt_version) == 32, "abi");
 _Static_assert(sizeof(struct massrt_program) == 224, "abi");
 #endif

@@ -129,6 +129,10 @@ int massrt_create(const struct massrt_program *p, const struct massrt_config *us
   if (rc) return rc;
   const struct massrt_version *v = pick_version(p);
   if (!v) return p->n_versions ? MASSRT_E_DEVICE : MASSRT_E_USAGE;
+  if (v->program) {
+    p = v->program;
+    v = p->versions;
+  }
   struct massrt_exec *x = new_exec(p, &c);
   if (!x) return fail(NULL, MASSRT_E_MEMORY, "no memory for an instance of %s", p->name);
   x->v = v;

@@ -21,7 +21,7 @@ static inline bool road_run(struct ir_module *m, const struct ir_target *t, int 
   struct pass_options o = { .level = level, .verify = true };
   *p = (struct pass_program){ .arena = m->arena, .m = m, .target = t, .level = level, .arena_bytes = -1, .live_bytes = -1 };
   struct pass_ctx c = { .m = m, .opt = &o, .target = t, .prog = p };
-  return pass_run_all(&c);
+  return pass_run_all(&c, NULL);
 }
 static inline void road_end(struct pass_program *p)
 {

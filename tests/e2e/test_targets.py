@@ -111,4 +111,27 @@ def haswell():
     same("emulated.npy", "v3.npy", 1e-6)
 
 
+@case("several versions in one executable: each processor gets the highest that it has")
+def versions():
+    tool("qemu-x86_64", "qemu-user")
+    model = mkmodel("resnet50", "tiny.onnx", "width=4", "size=32", "classes=5")
+    massc("--target", "cpu:x86-64-v3,cpu:x86-64-v2,cpu:x86-64-v4", model, "-o", "all.bin")
+    assert "cpu:x86-64-v4, cpu:x86-64-v3, cpu:x86-64-v2" in run("./all.bin", "--info").out
+    args = ["--threads", "1", "--input", "input[1,3,32,32]=random:5", "--output"]
+    for level in (2, 3, 4)[: here() - 1]:
+        massc("--target", f"cpu:x86-64-v{level}", model, "-o", f"v{level}.bin")
+        run(f"./v{level}.bin", *args, f"v{level}.npy")
+    run("./all.bin", *args, "all.npy")
+    assert read_npy("all.npy") == read_npy(f"v{here()}.npy")      # the same code, so the same bits
+    qemu("Nehalem", "./all.bin", *args, "old.npy")
+    assert read_npy("old.npy") == read_npy("v2.npy")
+
+
+@case("one version a level: two processors of one level are refused")
+def same_level():
+    model = mkmodel("resnet50", "tiny.onnx", "width=4", "size=32", "classes=5")
+    d = run(os.environ["MASSC"], "--target=cpu:znver4,cpu:znver5", model, "-o", "no.bin", status=1)
+    assert "M0401" in d.err and not os.path.exists("no.bin"), d
+
+
 main()
