@@ -1,4 +1,5 @@
-/* memory: one buffer for every value that lives between two steps; offsets of static ones from the planner that the runtime uses too (runtime/core/plan.h).
+/* memory: one buffer for every value that lives between two steps; offsets from the planner that the runtime uses too (runtime/core/plan.h).
+ * Sizes that are constant, or bounded by --dim, are planned here, at their bounds; others when the runtime meets a shape.
  * Requires: order (a step is a place in the list). Afterwards no two buffers that live at the same time overlap; checked here. */
 #include "passes/internal.h"
 #include "runtime/core/plan.h"
@@ -26,6 +27,17 @@ static void check(const struct massrt_span *b, uint32_t n)
       if (b[i].bytes && b[k].bytes && overlap(&b[i], &b[k]) && b[i].offset < b[k].offset + b[k].bytes && b[k].offset < b[i].offset + b[i].bytes)
         ir_bug("memory", "buffers %u and %u live at the same time and overlap", i, k);
 }
+/* The most bytes that a buffer can have, when every symbol in its size is bounded (by --dim). */
+static bool most_bytes(struct ir_module *m, const struct ir_ix *e, int64_t *out)
+{
+  int64_t lo;
+  for (unsigned i = 0; i < ir_ixs_nsyms(m->ixs); i++) {
+    const struct ir_sym *s = ir_ixs_sym(m->ixs, i);
+    if (s->hi >= INT32_MAX && ir_ix_uses(e, ir_ix_find(m->ixs, s->name))) return false;
+  }
+  ir_ix_range(e, &lo, out);
+  return *out != IR_IX_INF;
+}
 bool pass_memory(struct pass_ctx *c)
 {
   struct pass_program *p = c->prog;
@@ -35,7 +47,7 @@ bool pass_memory(struct pass_ctx *c)
   p->arena_bytes = p->live_bytes = -1;
   for (uint32_t i = 0; i < n; i++) {
     b[i] = (struct massrt_span){ .first = p->buffers.v[i].first, .last = p->buffers.v[i].last };
-    if (!ir_ix_const(p->buffers.v[i].bytes, &b[i].bytes)) return true;          /* planned when the shapes are known */
+    if (!most_bytes(c->m, p->buffers.v[i].bytes, &b[i].bytes)) return true;     /* planned when the shapes are known */
   }
   if (massrt_plan(b, n, MASSRT_ALIGN, IR_NEWN(c->scratch, char, massrt_plan_workspace(n)), &p->arena_bytes, &p->live_bytes))
     return ir_error(c->m->diags, IR_M0201, NULL, NULL, "activations need more than 2^63 bytes");
