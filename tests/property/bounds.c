@@ -141,7 +141,11 @@ static void node_rule(const struct ir_node *n, const struct val *const *x, struc
   case IR_OP_dot: case IR_OP_conv:
     if (r->floats) sum(r, dot_terms(n, x[0], x[1]), x[0]->max * x[1]->max, x[0]->err * x[1]->max + x[1]->err * x[0]->max, x[0]->granule * x[1]->granule, x[0]->exact && x[1]->exact);
     break;
-  case IR_OP_gather: r->good &= x[1]->exact; inexact(r, x[0]->err); r->exact = x[0]->exact; break;
+  case IR_OP_gather: case IR_OP_view:
+    for (unsigned i = 1; i < n->n_in; i++) r->good &= x[i]->exact;
+    inexact(r, x[0]->err);
+    r->exact = x[0]->exact;
+    break;
   default:                                              /* movement */
     for (unsigned i = 0; i < n->n_in; i++) { r->exact &= x[i]->exact; r->err = fmax(r->err, x[i]->err); }
   }

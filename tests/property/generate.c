@@ -411,6 +411,26 @@ static struct ir_value *g_index(struct gen *g)
   struct ir_attr a[] = { ir_attr_elem("elem", test ? IR_bool : rnd_chance(g->r, 2) ? IR_i64 : IR_i32), ir_attr_ixs(g->m, "e", &e, 1), ir_attr_ixs(g->m, "dims", dim, rank) };
   return node(g, IR_OP_index, NULL, 0, a, 3);
 }
+/* Elements of x at places that a grid and a tensor state; clamped at the ends. */
+static struct ir_value *g_view(struct gen *g)
+{
+  struct ir_value *x = pick_rank(g, 1, 3), *in[2] = { x, NULL };
+  const struct ir_ix *map[IR_MAX_RANK], *dim[IR_MAX_RANK], *wrap = num(g, 0);
+  int64_t size[IR_MAX_RANK];
+  if (!x) return NULL;
+  unsigned r = x->type->rank, n_in = 1 + rnd_below(g->r, 2);
+  for (unsigned d = 0; d < r; d++) {
+    dim[d] = any_dim(g);
+    map[d] = rnd_chance(g->r, 2) ? ir_ix_coord(g->m->ixs, d) : ir_ix_addi(ir_ix_muli(ir_ix_coord(g->m->ixs, d), rnd_chance(g->r, 2) ? 2 : -1), rnd_below(g->r, 4));
+    if (!ir_ix_const(dim[d], &size[d]) || rnd_chance(g->r, 2)) size[d] = 1;
+  }
+  if (n_in == 2) {
+    in[1] = constant(g, IR_i64, r, size, false);
+    map[rnd_below(g->r, r)] = ir_ix_coord(g->m->ixs, r);
+  }
+  struct ir_attr a[] = { ir_attr_ixs(g->m, "map", map, r), ir_attr_ixs(g->m, "dims", dim, r), ir_attr_ixs(g->m, "wrap", &wrap, 1) };
+  return node(g, IR_OP_view, in, n_in, a, n_in == 2 ? 3 : 2);
+}
 /* exp(x - max) / sum: a row that passes recognise. */
 static struct ir_value *g_softmax(struct gen *g)
 {
@@ -432,7 +452,7 @@ static struct ir_value *g_norm(struct gen *g)
 }
 static const struct { struct ir_value *(*fn)(struct gen *g); unsigned weight; } kinds[] = {
   { g_unary, 5 }, { g_positive, 2 }, { g_binary, 8 }, { g_div, 1 }, { g_compare, 2 }, { g_select, 2 }, { g_cast, 2 }, { g_transpose, 4 }, { g_reshape, 5 }, { g_broadcast, 3 }, { g_slice, 4 },
-  { g_pad, 3 }, { g_concat, 3 }, { g_gather, 2 }, { g_reduce, 5 }, { g_argreduce, 1 }, { g_prefix, 1 }, { g_window, 4 }, { g_conv, 6 }, { g_dot, 6 }, { g_index, 1 }, { g_softmax, 2 }, { g_norm, 2 },
+  { g_pad, 3 }, { g_concat, 3 }, { g_gather, 2 }, { g_reduce, 5 }, { g_argreduce, 1 }, { g_prefix, 1 }, { g_window, 4 }, { g_conv, 6 }, { g_dot, 6 }, { g_index, 1 }, { g_view, 2 }, { g_softmax, 2 }, { g_norm, 2 },
 };
 
 /* ---- a graph ---- */
@@ -442,8 +462,9 @@ static void params(struct gen *g)
     const struct ir_ix *dim[IR_MAX_RANK];
     unsigned rank = rnd_chance(g->r, 3) ? rnd_below(g->r, 6) : 4 - rnd_below(g->r, 3);
     char name[8];
-    for (unsigned d = 0; d < rank; d++) dim[d] = d == 1 && rank > 2 && rnd_chance(g->r, 2) ? num(g, RND_PICK(g->r, sizes)) : any_dim(g);
-    const struct ir_type *t = ir_type_get(g->m, any_elem(g), rank, dim);
+    bool picture = rank > 2 && rnd_chance(g->r, 2);         /* all but the batch known, as layouts want it */
+    for (unsigned d = 0; d < rank; d++) dim[d] = picture && d ? num(g, RND_PICK(g->r, sizes)) : any_dim(g);
+    const struct ir_type *t = ir_type_get(g->m, picture && rnd_chance(g->r, 2) ? IR_f32 : any_elem(g), rank, dim);
     if (elems(g, t) > ELEMS) { i--; continue; }
     snprintf(name, sizeof name, "p%u", i);
     g->pool[g->n++] = ir_graph_param(g->b.g, t, ir_arena_strdup(g->m->arena, name));
@@ -451,7 +472,7 @@ static void params(struct gen *g)
 }
 static void nodes(struct gen *g)
 {
-  unsigned total = 0, want = 1 + rnd_below(g->r, rnd_chance(g->r, 3) ? 12 : 5);
+  unsigned total = 0, want = 2 + rnd_below(g->r, rnd_chance(g->r, 3) ? 14 : 6);
   for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) total += kinds[i].weight;
   for (unsigned tries = 0; want && tries < 60 && g->n < MAX_POOL; tries++) {
     unsigned at = rnd_below(g->r, total), k = 0;

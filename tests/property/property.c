@@ -120,7 +120,7 @@ int main(int argc, char **argv)
   uint64_t seed = 1, count = UINT64_MAX;
   double seconds = 60;
   const char *keep = ".", *found = NULL;
-  bool all = false, files = false;
+  bool all = false, print = false, files = false;
   unsigned failed = 0, n_found = 0, runs = 0, cases = 0, barren = 0, without = 0;
   for (unsigned t = 0; t < 3; t++)
     for (int o = 0; o <= 2 && machine_has(t + 2); o += 2) configs[n_configs++] = (struct config){ targets[t], o, 1 + (int)(t & 1) };
@@ -133,7 +133,8 @@ int main(int argc, char **argv)
     else if (!strncmp(argv[i], "--keep=", 7)) keep = v;
     else if (!strncmp(argv[i], "--found=", 8)) found = v;
     else if (!strcmp(argv[i], "--all")) all = true;
-    else if (*argv[i] == '-') { fprintf(stderr, "usage: property [--seconds=N] [--count=N] [--seed=N] [--found=DIR] [--keep=DIR] [--all] [CASE.ir ..]\n"); return 2; }
+    else if (!strcmp(argv[i], "--print")) print = true;
+    else if (*argv[i] == '-') { fprintf(stderr, "usage: property [--seconds=N] [--count=N] [--seed=N] [--found=DIR] [--keep=DIR] [--all] [--print] [CASE.ir ..]\n"); return 2; }
     else { files = true; failed += !run_file(argv[i]); }
   }
   if (files) return failed > 0;
@@ -146,6 +147,13 @@ int main(int argc, char **argv)
     struct kase k;
     if (!generate(&r, &k)) { barren++; continue; }
     cases++;
+    if (print) {
+      char *text = case_print(&k);
+      puts(text);
+      free(text);
+      case_free(&k);
+      continue;
+    }
     unsigned first = 2 * rnd_below(&r, n_configs / 2), second = 2 * rnd_below(&r, n_configs / 2) + 1;
     for (unsigned c = 0; c < n_configs; c++) {
       if (!all && c != first && c != second) continue;
