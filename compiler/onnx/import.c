@@ -352,6 +352,7 @@ static bool do_node(struct onnx_ctx *c)
   if (!known || !ready) return false;
   unsigned errors = c->im->diags->errors;
   bool ok = fn ? call_function(c, fn) : c->row->fn(c) && onnx_all_read(c);
+  ok &= c->im->diags->errors == errors;                                       /* an output that nobody asked for may be refused too */
   if (!ok && c->im->diags->errors == errors) onnx_bad(c, IR_M0302, "cannot be imported");   /* a builder's refusal without words */
   return ok;
 }
