@@ -40,9 +40,11 @@ packages() {
   run "installing$missing" $sudo apt-get install -q -y --no-install-recommends $missing
 }
 build_packages="gcc g++ libc6-dev binutils meson ninja-build pkg-config llvm-19-dev libprotobuf-c-dev protobuf-c-compiler libyaml-dev zlib1g-dev libzstd-dev"
-# build TARGET..: a release build in build/; no target: everything
+# build TARGET..: a release build in build/; no target: everything, tests too
 build() {
-  [ -f build/build.ninja ] || run "configuring" meson setup build --buildtype=release
+  [ -f build/build.ninja ] || run "configuring" meson setup build --buildtype=release -Dtests=false
+  [ $# -gt 0 ] || meson introspect build --buildoptions 2>/dev/null | python3 -c 'import json, sys; sys.exit(not any(o["name"] == "tests" and o["value"] for o in json.load(sys.stdin)))' ||
+    run "configuring the tests" meson configure build -Dtests=true
   say "building"
   ninja -C build "$@" >"$log" 2>&1 </dev/null &
   watch $! || { grep -E 'error|FAILED' "$log" | head -n 20 >&2; die "the build failed; see $log"; }
