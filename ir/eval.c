@@ -126,9 +126,21 @@ static bool solve(struct ir_eval_ctx *c, const struct ir_ix *e, int64_t size)
   }
   return true;
 }
+static int64_t held(double v) { return v != v ? 0 : v < -INT32_MAX ? -INT32_MAX : v > INT32_MAX ? INT32_MAX : (int64_t)v; }
+static bool bind_values(struct ir_eval_ctx *c, struct ir_graph *g, struct ir_tensor *const *ins)
+{
+  for (uint32_t i = 0; g == c->m->main && i < c->m->value_syms.n; i++) {
+    const struct ir_value_sym *s = &c->m->value_syms.v[i];
+    const struct ir_tensor *t = ins[s->param];
+    if (s->elem >= t->n) return fault(c, NULL, "input %u has no element %u", s->param, s->elem);
+    TRY(bind(c, sym_number(c->m->ixs, ir_ix_as_sym(s->sym)), held(ir_elem_class(t->elem) == 'F' ? t->f[s->elem] : (double)t->i[s->elem])));
+  }
+  return true;
+}
 static bool bind_inputs(struct ir_eval_ctx *c, struct ir_graph *g, struct ir_tensor *const *ins)
 {
   int64_t v;
+  TRY(bind_values(c, g, ins));
   for (unsigned pass = 0; pass < 2; pass++)                  /* plain symbols first */
     for (uint32_t i = 0; i < g->params.n; i++) {
       const struct ir_type *t = g->params.v[i]->type;

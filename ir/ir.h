@@ -123,6 +123,8 @@ struct ir_graph {
 };
 
 struct ir_require { const struct ir_ix *e; bool eq; const char *why; }; /* e >= 0, or e == 0; checked when the symbols are known */
+/* A symbol whose value is an element of an input: sizes and places that the model states as data. Held within the symbol's range. */
+struct ir_value_sym { const struct ir_ix *sym; unsigned param, elem; };
 struct ir_module {
   struct ir_arena *arena;
   struct ir_ixs *ixs;
@@ -130,6 +132,7 @@ struct ir_module {
   struct ir_diags *diags;
   struct ir_graph *main;
   IR_VEC(struct ir_require) requires;
+  IR_VEC(struct ir_value_sym) value_syms;
   struct ir_facts facts;                             /* the requirements and ranges, for the prover */
   struct ir_tables *tables;                          /* interned types, layouts, provenance: ir/graph.c's own */
 };
@@ -148,6 +151,8 @@ const struct ir_layout *ir_layout_blocked(struct ir_module *m, const struct ir_t
 const struct ir_prov *ir_prov_get(struct ir_module *m, unsigned n, const char *const *names);
 const struct ir_prov *ir_prov_union(struct ir_module *m, const struct ir_prov *a, const struct ir_prov *b);
 bool ir_require_ge0(struct ir_module *m, const struct ir_ix *e, const char *why);         /* false (and a diagnostic) when it is known to fail */
+/* The symbol of element `elem` of parameter number `param` (integer or float, rank 0 or 1), between -(2^31 - 1) and 2^31 - 1, as NAME.at<elem>; made once. */
+const struct ir_ix *ir_value_symbol(struct ir_module *m, unsigned param, unsigned elem);
 bool ir_require_eq(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b, const char *why);
 /* The dim that a and b broadcast to, by ONNX's rule; adds a requirement where they must be equal; bcast(a, b) where either may be 1 at run time. NULL: never. */
 const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b);

@@ -203,6 +203,11 @@ const struct ir_ix *ix_opaque(const struct ir_ix *def)
   if (s && s->def) return def;
   return atom_intern(def->t, (struct ix_atom){ .pub = { .kind = IR_ATOM_SYM, .a = def } }, def->lo, def->hi)->ix;
 }
+const struct ir_ix *ir_ix_opaque(const struct ir_ix *e)
+{
+  int64_t k;
+  return ir_ix_const(e, &k) || ir_ix_as_sym(e) ? e : ix_opaque(e);
+}
 const struct ir_ix *ir_ix_load(struct ir_ixs *t, unsigned array, const struct ir_ix *const *at, unsigned n, int64_t lo, int64_t hi)
 {
   return atom_intern(t, (struct ix_atom){ .pub = { .kind = IR_ATOM_LOAD, .array = array, .n = n, .at = at } }, lo, hi)->ix;

@@ -69,6 +69,8 @@ const struct ir_ix *ir_ix_lt(const struct ir_ix *a, const struct ir_ix *b);
 const struct ir_ix *ir_ix_le(const struct ir_ix *a, const struct ir_ix *b);
 const struct ir_ix *ir_ix_select(const struct ir_ix *p, const struct ir_ix *a, const struct ir_ix *b);
 const struct ir_ix *ir_ix_load(struct ir_ixs *t, unsigned array, const struct ir_ix *const *at, unsigned n, int64_t lo, int64_t hi);
+/* A symbol that stands for e (e itself if it is a constant or a symbol), of unknown range: for what is too intricate to compute and prove with. */
+const struct ir_ix *ir_ix_opaque(const struct ir_ix *e);
 /* Replaces symbols at once and rebuilds. from[i] are whole symbols. */
 const struct ir_ix *ir_ix_subst(const struct ir_ix *e, const struct ir_ix *const *from, const struct ir_ix *const *to, unsigned n);
 const struct ir_ix *ir_ix_subst1(const struct ir_ix *e, const struct ir_ix *from, const struct ir_ix *to);

@@ -25,7 +25,8 @@ static const struct ir_ix *rewrite_atom(struct rewrite *w, const struct ir_atom 
   const struct ix_atom *x = ix_atom_of(a);
   if (!w->all && !(x->bloom & w->mask)) return x->ix;
   if (a->kind == IR_ATOM_SYM) {
-    if (a->sym->def) return rewrite(w, a->sym->def);
+    if (a->sym->def && w->f) return x->ix;           /* not looked into */
+    if (a->sym->def) return ir_ix_opaque(rewrite(w, a->sym->def));
     for (unsigned i = 0; i < w->n; i++)
       if (w->from[i]->v[0].m->a[0] == a) return a->sym->whole ? ir_ix_divi(w->with[i], a->sym->whole->by) : w->with[i];
     if (w->to == x->ix->t) return x->ix;

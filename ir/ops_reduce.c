@@ -19,7 +19,8 @@ static enum kir_red red(const struct ir_node *n)
   return r;
 }
 
-/* ---- reduce {op, axes}: reduced dims stay as 1. An empty axis gives the neutral element. ---- */
+/* ---- reduce {op, axes}: reduced dims stay as 1. An empty axis gives the neutral element.
+ * Or reduce {op, over, dims}: axis d is reduced where over_d is its size, and stays where over_d is 1: v[c] = op over k < over of x[c + k]; dims are the result's. ---- */
 static bool reduce_infer(struct ir_module *m, struct ir_node *n, const struct ir_type **out)
 {
   const struct ir_type *x = n->in[0]->type;
@@ -28,6 +29,12 @@ static bool reduce_infer(struct ir_module *m, struct ir_node *n, const struct ir
   enum kir_red r;
   TRY(red_of(m, n, &r));
   unsigned k = ir_attr_get_ints(n, "axes", &axes);
+  const struct ir_attr *over = ir_attr_find(n, "over");
+  if (over) {
+    out[0] = op_type_of_dims(m, n, x->elem, "dims");
+    if (out[0] && (over->n != x->rank || out[0]->rank != x->rank)) return ir_op_error(m, n, IR_M0302, "over and dims have %u and %u entries for %s", over->n, out[0]->rank, ir_type_str(m->arena, x));
+    return out[0] != NULL;
+  }
   for (unsigned d = 0; d < x->rank; d++) dim[d] = x->dim[d];
   for (unsigned i = 0; i < k; i++) {
     if (axes[i] < 0 || axes[i] >= x->rank) return ir_op_error(m, n, IR_M0302, "axis %lld does not fit %s", (long long)axes[i], ir_type_str(m->arena, x));
@@ -43,8 +50,9 @@ static struct kir_expr *reduce_nest(struct kir_nest_builder *b, const struct ir_
   const struct ir_ix *at[IR_MAX_RANK];
   struct kir_axis loop[IR_MAX_RANK];
   unsigned k = ir_attr_get_ints(n, "axes", &axes), nl = 0;
+  const struct ir_attr *over = ir_attr_find(n, "over");
   (void)out;
-  for (unsigned d = 0; d < x->rank; d++) at[d] = c[d];
+  for (unsigned d = 0; d < x->rank; d++) at[d] = over ? ir_ix_add(c[d], op_loop(b, "r", kir_dim(b, over->ix[d]), loop, &nl)) : c[d];
   for (unsigned d = 0; d < x->rank; d++)
     for (unsigned i = 0; i < k; i++)
       if (axes[i] == d) at[d] = op_loop(b, "r", kir_dim(b, x->dim[d]), loop, &nl);
@@ -65,7 +73,7 @@ static bool reduce_form(struct ir_module *m, struct ir_node *n)
   return true;
 }
 const struct ir_op_def ir_def_reduce = {
-  .name = "reduce", .class = IR_C_ANCHOR, .min_in = 1, .max_in = 1, .n_out = 1, .attrs = { { "op", IR_A_STR, true, NULL }, { "axes", IR_A_INTS, false, NULL } },
+  .name = "reduce", .class = IR_C_ANCHOR, .min_in = 1, .max_in = 1, .n_out = 1, .attrs = { { "op", IR_A_STR, true, NULL }, { "axes", IR_A_INTS, false, NULL }, { "over", IR_A_IXS, false, NULL }, { "dims", IR_A_IXS, false, NULL } },
   .infer = reduce_infer, .form = reduce_form, .nest = reduce_nest,
 };
 

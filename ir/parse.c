@@ -345,6 +345,29 @@ static bool dims(struct parser *p)
   ir_ix_sym(p->m->ixs, name, IR_SYM_DIM, lo, hi, by);
   return true;
 }
+/* value NAME = PARAMETER[ELEMENT] */
+static bool value_symbol(struct parser *p)
+{
+  const char *name = at(p, "`") ? backquoted(p) : word_or_quoted(p, word_char, "the name of a symbol");
+  int64_t param, elem;
+  TRY(name);
+  if (ir_ix_find(p->m->ixs, name) || lookup(&p->aliases, name) || unknown_symbol(p, p->m->ixs, name)) return fail(p, "dimension %s is declared twice", name);
+  TRY(expect(p, "=") && integer(p, &param) && expect(p, "[") && integer(p, &elem) && expect(p, "]"));
+  if (param < 0 || elem < 0 || param > 1 << 20 || elem > 1 << 20) return fail(p, "no such element of an input");
+  const struct ir_ix *s = ir_ix_sym(p->m->ixs, name, IR_SYM_DIM, -INT32_MAX, INT32_MAX, 1);
+  ir_push(p->m->arena, &p->m->value_syms, ((struct ir_value_sym){ s, (unsigned)param, (unsigned)elem }));
+  return true;
+}
+static bool value_symbols_fit(struct parser *p)
+{
+  for (uint32_t i = 0; i < p->m->value_syms.n; i++) {
+    const struct ir_value_sym *s = &p->m->value_syms.v[i];
+    int64_t n = 0;
+    const struct ir_type *t = s->param < p->m->main->params.n ? p->m->main->params.v[s->param]->type : NULL;
+    if (!t || t->rank > 1 || !ir_type_static(t, NULL, &n) || s->elem >= n) return fail(p, "input %u has no element %u", s->param, s->elem);
+  }
+  return true;
+}
 static bool open_file(struct parser *p, const char *name, struct ir_mapping *out)
 {
   for (uint32_t i = 0; i < p->files.n; i++)
@@ -746,13 +769,15 @@ static bool file(struct parser *p)
 {
   for (;;) {
     if (take_word(p, "dims")) TRY(dims(p));
+    else if (take_word(p, "value")) TRY(value_symbol(p));
     else if (take_word(p, "const")) TRY(constant(p));
     else if (take_word(p, "graph")) break;
-    else return fail(p, "expected dims, const or graph");
+    else return fail(p, "expected dims, value, const or graph");
   }
   const char *name = NULL;
   if (!take_word(p, "_")) TRY(name = word_or_quoted(p, name_char, "the graph's name"));
   TRY(graph_body(p, ir_graph_create(p->m, name), 0));
+  TRY(value_symbols_fit(p));
   skip(p);
   return p->s == p->end || fail(p, "text behind the graph");
 }

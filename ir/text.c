@@ -381,8 +381,15 @@ static void put_dims(struct printer *p)
   for (unsigned i = 0; i < ir_ixs_nsyms(t); i++) {
     const struct ir_sym *s = ir_ixs_sym(t, i);
     if (!p->sym_used[i]) continue;
-    ir_buf_printf(p->b, "dims ");
+    const struct ir_value_sym *from = NULL;
+    for (uint32_t k = 0; k < p->m->value_syms.n; k++)
+      if (ir_ix_as_sym(p->m->value_syms.v[k].sym) == s) from = &p->m->value_syms.v[k];
+    ir_buf_printf(p->b, from ? "value " : "dims ");
     ir_ix_print(p->b, ir_ix_find(t, s->name));
+    if (from) {
+      ir_buf_printf(p->b, " = %u[%u]\n", from->param, from->elem);
+      continue;
+    }
     if (s->def) {
       ir_buf_printf(p->b, " = ");
       ir_ix_print(p->b, s->def);

@@ -310,3 +310,18 @@ const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a,
   if ((a1 && b1) || one_together(m, a, b) || one_together(m, b, a)) return ir_require_eq(m, a, b, "broadcasting") ? plain : NULL;
   return ir_ix_bcast(a, b);
 }
+
+/* ---- symbols that are elements of inputs ---- */
+const struct ir_ix *ir_value_symbol(struct ir_module *m, unsigned param, unsigned elem)
+{
+  char name[64] = "in";
+  for (uint32_t i = 0; i < m->value_syms.n; i++)
+    if (m->value_syms.v[i].param == param && m->value_syms.v[i].elem == elem) return m->value_syms.v[i].sym;
+  const char *given = m->main->params.v[param]->name;
+  unsigned n = 0;
+  for (; given && given[n] && n < 40; n++) name[n] = ((given[n] | 32) >= 'a' && (given[n] | 32) <= 'z') || (n && given[n] >= '0' && given[n] <= '9') ? given[n] : '_';
+  if (n) name[n] = 0;
+  const struct ir_ix *s = ir_ix_fresh(m->ixs, ir_arena_printf(m->arena, "%s.at%u", name, elem), IR_SYM_DIM, -INT32_MAX, INT32_MAX, 1);
+  ir_push(m->arena, &m->value_syms, ((struct ir_value_sym){ s, param, elem }));
+  return s;
+}

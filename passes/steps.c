@@ -84,6 +84,16 @@ static void bind_symbols(struct tables *t, const struct ir_graph *g)
     }
   }
 }
+/* Symbols that are elements of inputs. */
+static void bind_values(struct tables *t)
+{
+  for (uint32_t i = 0; i < t->c->m->value_syms.n; i++) {
+    const struct ir_value_sym *v = &t->c->m->value_syms.v[i];
+    const struct ir_sym *s = ir_ix_as_sym(v->sym);
+    ir_push(t->a, &t->bases, ((struct base){ s, t->syms.n, 1 }));
+    ir_push(t->a, &t->syms, ((struct massrt_sym){ s->name, s->lo, s->hi, 1, v->param, MASSRT_SYM_VALUE + v->elem }));
+  }
+}
 static struct massrt_io io_of(struct tables *t, const char *name, const struct ir_type *ty)
 {
   uint32_t *dims = IR_NEWN(t->a, uint32_t, ty->rank + 1);
@@ -144,6 +154,7 @@ bool pass_steps(struct pass_ctx *c)
   struct ir_graph *g = c->m->main;
   struct tables t = { .c = c, .a = p->arena, .ok = true };
   bind_symbols(&t, g);
+  bind_values(&t);
   struct massrt_io *in = IR_NEWN(t.a, struct massrt_io, g->params.n + 1), *out = IR_NEWN(t.a, struct massrt_io, g->results.n + 1);
   for (uint32_t i = 0; i < g->params.n; i++) in[i] = io_of(&t, g->params.v[i]->name, g->params.v[i]->type);
   for (uint32_t i = 0; i < g->results.n; i++) out[i] = io_of(&t, i < g->result_names.n ? g->result_names.v[i] : g->results.v[i]->name, g->results.v[i]->type);

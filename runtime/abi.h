@@ -7,7 +7,7 @@
 #define MASSRT_ABI_H
 #include <stdint.h>
 
-#define MASSRT_ABI_VERSION 1u
+#define MASSRT_ABI_VERSION 2u
 #define MASSRT_MAGIC 0x4353414du /* "MASC" */
 #define MASSRT_ALIGN 64          /* bytes; every buffer and weight starts at a multiple */
 #define MASSRT_NO_EXPR UINT32_MAX
@@ -17,7 +17,8 @@ enum massrt_expr_op { MASSRT_X_CONST /* k */, MASSRT_X_SYM /* symbol k */, MASSR
                       MASSRT_X_BCAST, MASSRT_X_GE0, MASSRT_X_EQ0 };
 struct massrt_expr { uint32_t op, a, b, pad; int64_t k; };
 
-/* A symbol is bound by the first input whose dim it is. */
+/* A symbol is bound by the first input whose dim it is; or, axis being MASSRT_SYM_VALUE + j, by element j of an input (rank 0 or 1), held within lo..hi. */
+#define MASSRT_SYM_VALUE 0x80000000u
 struct massrt_sym { const char *name; int64_t lo, hi, by; uint32_t input, axis; };
 struct massrt_require { uint32_t expr, eq; const char *why; };             /* value >= 0, or == 0 */
 

@@ -254,6 +254,13 @@ static bool ranks_fit(const struct cli *c)
     if (c->in[i].rank != c->p->inputs[i].rank) return false;
   return true;
 }
+/* Inputs whose values state sizes: they are needed before shapes are known, and have a shape of their own. */
+static bool states_sizes(const struct cli *c, uint32_t i)
+{
+  for (uint32_t k = 0; k < c->p->n_syms; k++)
+    if (c->p->syms[k].input == i && c->p->syms[k].axis & MASSRT_SYM_VALUE) return true;
+  return false;
+}
 static int second_pass(struct cli *c, const struct cli_spec **of, const struct source_of *from)
 {
   for (uint32_t i = 0; i < c->p->n_inputs; i++)
@@ -262,12 +269,16 @@ static int second_pass(struct cli *c, const struct cli_spec **of, const struct s
     int rc = massrt_prepare(c->x, c->in, NULL);
     return cli_fail(c, rc, "%s", massrt_error(c->x));
   }
-  int rc = massrt_complete(c->x, c->in);
+  int rc = 0;
+  for (uint32_t i = 0; i < c->p->n_inputs && !rc; i++)
+    if (states_sizes(c, i) && (!of[i] || from[i].kind != FROM_FILE) && !open_shape(&c->in[i])) rc = make_data(c, of[i], &from[i], i);
+  if (rc) return rc;
+  rc = massrt_complete(c->x, c->in);
   if (rc) return cli_fail(c, rc, "%s", massrt_error(c->x));
   rc = massrt_prepare(c->x, c->in, NULL);              /* refuse shapes before memory is taken for them */
   if (rc) return cli_fail(c, rc, "%s", massrt_error(c->x));
   for (uint32_t i = 0; i < c->p->n_inputs && !rc; i++)
-    if (!of[i] || from[i].kind != FROM_FILE) rc = make_data(c, of[i], &from[i], i);
+    if (!c->in[i].data) rc = make_data(c, of[i], &from[i], i);
   return rc;
 }
 int cli_read_inputs(struct cli *c)

@@ -213,6 +213,26 @@ static int evaluate(struct massrt_exec *x, struct massrt_shape *s)
   return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large: a size that follows from them overflows");
 }
 
+/* ---- shapes: values that state sizes ---- */
+static bool is_value(const struct massrt_sym *s) { return s->axis & MASSRT_SYM_VALUE; }
+/* False: the input brings no data, or not this element. */
+static bool value_of(const struct massrt_sym *s, const struct massrt_tensor *in, int64_t *out)
+{
+  const struct massrt_tensor *t = &in[s->input];
+  uint64_t elems, bytes, j = s->axis & ~MASSRT_SYM_VALUE;
+  if (!t->data || !massrt_shape_bytes(t->elem, t->rank, t->dim, &elems, &bytes) || j >= elems || t->bytes < bytes) return false;
+  double v = massrt_elem_get(t->elem, t->data, j);
+  *out = v != v ? 0 : v < (double)s->lo ? s->lo : v > (double)s->hi ? s->hi : (int64_t)v;
+  return true;
+}
+static int bind_symbol(struct massrt_exec *x, const struct massrt_sym *s, const struct massrt_tensor *in, int64_t *out)
+{
+  if (is_value(s))
+    return value_of(s, in, out) ? MASSRT_OK : fail(x, MASSRT_E_INPUT, "input \"%s\": its values state sizes of other tensors, and are not there", x->p->inputs[s->input].name);
+  *out = in[s->input].dim[s->axis];
+  return check_symbol(x, s, *out);
+}
+
 /* ---- shapes: what follows from them ---- */
 static struct massrt_shape *new_shape(struct massrt_exec *x)
 {
@@ -236,6 +256,10 @@ static bool same_dims(const struct massrt_exec *x, const struct massrt_shape *s,
   const int64_t *d = s->dims;
   for (uint32_t i = 0; i < x->p->n_inputs; d += x->p->inputs[i++].rank)
     if (memcmp(d, in[i].dim, x->p->inputs[i].rank * sizeof *d)) return false;
+  for (uint32_t i = 0; i < x->p->n_syms; i++) {
+    int64_t v;
+    if (is_value(&x->p->syms[i]) && (!value_of(&x->p->syms[i], in, &v) || v != s->syms[i])) return false;
+  }
   return true;
 }
 static int size_ios(struct massrt_exec *x, const struct massrt_io *io, uint32_t n, const int64_t *values, const char *what, uint64_t *out)
@@ -289,8 +313,7 @@ static int fill_shape(struct massrt_exec *x, struct massrt_shape *s, const struc
 {
   const struct massrt_program *p = x->p;
   for (uint32_t i = 0; i < p->n_syms; i++) {
-    s->syms[i] = in[p->syms[i].input].dim[p->syms[i].axis];
-    int rc = check_symbol(x, &p->syms[i], s->syms[i]);
+    int rc = bind_symbol(x, &p->syms[i], in, &s->syms[i]);
     if (rc) return rc;
   }
   int rc = evaluate(x, s);
@@ -388,6 +411,10 @@ int massrt_complete(struct massrt_exec *x, struct massrt_tensor *in)
   if (!s) return fail(x, MASSRT_E_MEMORY, "no memory for the sizes of a new shape");
   int rc = MASSRT_OK;
   for (uint32_t i = 0; i < p->n_syms && !rc; i++) {
+    if (is_value(&p->syms[i])) {
+      if (!value_of(&p->syms[i], in, &s->syms[i])) s->syms[i] = 1;
+      continue;
+    }
     int64_t by = p->syms[i].by > 1 ? p->syms[i].by : 1, lo = p->syms[i].lo > 1 ? p->syms[i].lo : 1;
     s->syms[i] = stated(p, i, in);
     if (s->syms[i] < 0) s->syms[i] = (lo + by - 1) / by * by;

@@ -47,8 +47,8 @@ uint32_t massrt_n_inputs(const struct massrt_exec *x);
 uint32_t massrt_n_outputs(const struct massrt_exec *x);
 int massrt_input_signature(const struct massrt_exec *x, uint32_t i, struct massrt_signature *out);
 int massrt_output_signature(const struct massrt_exec *x, uint32_t i, struct massrt_signature *out);
-/* Makes the instance ready for inputs of these shapes (data is not looked at): symbols, requirements, memory plan, argument blocks. Called by run when the
- * shapes differ from the last ones. Output types and shapes are written to outputs (data untouched) when outputs is not NULL. */
+/* Makes the instance ready for inputs of these shapes: symbols, requirements, memory plan, argument blocks. Called by run when the
+ * shapes differ from the last ones. Data is looked at for inputs whose values state sizes (a shape, axes) only. Output types and shapes are written to outputs (data untouched) when outputs is not NULL. */
 int massrt_prepare(struct massrt_exec *x, const struct massrt_tensor *inputs, struct massrt_tensor *outputs);
 /* Outputs: data and bytes are the caller's; type and shape come back. */
 int massrt_run(struct massrt_exec *x, const struct massrt_tensor *inputs, struct massrt_tensor *outputs);

@@ -163,14 +163,42 @@ bool onnx_ints(struct onnx_ctx *c, const char *name, int slot, struct onnx_ints 
   if (!ir_type_static(x->type, NULL, &n) || n > 1 << 20) return not_known(c, name, slot);
   TRY(onnx_spend(c->im, 8 * (uint64_t)n));
   int64_t *v = IR_NEWN(c->arena, int64_t, n);
-  if (!ir_value_const_ints(x, (unsigned)n, v, &k)) return not_known(c, name, slot);
+  if (!n) k = 0;                                     /* an input without elements is known */
+  else if (!ir_value_const_ints(x, (unsigned)n, v, &k)) return not_known(c, name, slot);
   *out = (struct onnx_ints){ true, k, v };
+  return true;
+}
+/* The form of a value that is computed from inputs: their elements become symbols, which the runtime reads before it plans. Only asked for where an operator needs
+ * numbers, so that other inputs stay data. */
+enum { FORM_DEPTH = 32, FORM_MAX = 64 };
+static bool demand_form(struct onnx_ctx *c, struct ir_value *v, bool floats, unsigned depth)
+{
+  int64_t n;
+  if (v->form) return true;
+  if (depth > FORM_DEPTH || v->type->rank > 1 || !ir_type_static(v->type, NULL, &n) || n > FORM_MAX || v->type->elem == IR_bool) return false;
+  if (ir_elem_class(v->type->elem) == 'F' && !floats) return false;
+  if (v->def) {
+    for (unsigned i = 0; i < v->def->n_in; i++) demand_form(c, v->def->in[i], false, depth + 1);
+    return ir_op_def(v->def->op)->form && ir_op_def(v->def->op)->form(c->m, v->def) && v->form;
+  }
+  if (v->graph != c->m->main) return false;
+  const struct ir_ix **e = IR_NEWN(c->m->arena, const struct ir_ix *, n + 1);
+  for (int64_t i = 0; i < n; i++) e[i] = ir_value_symbol(c->m, v->index, (unsigned)i);
+  v->form = e;
+  v->form_n = (unsigned)n;
+  return true;
+}
+bool onnx_number(struct onnx_ctx *c, unsigned slot, const struct ir_ix **out)
+{
+  struct ir_value *x = onnx_in(c, slot);
+  if (!x || !demand_form(c, x, true, 0) || x->form_n != 1) return false;
+  *out = x->form[0];
   return true;
 }
 bool onnx_ixs(struct onnx_ctx *c, const char *name, int slot, struct onnx_ixs *out)
 {
   struct ir_value *x = slot >= 0 ? onnx_in(c, (unsigned)slot) : NULL;
-  if (x && x->type->rank <= 1 && x->form) {
+  if (x && x->type->rank <= 1 && (x->form || demand_form(c, x, false, 0))) {
     *out = (struct onnx_ixs){ true, x->form_n, x->form };
     return true;
   }
@@ -221,6 +249,55 @@ bool onnx_to_elem(struct onnx_ctx *c, int64_t t, enum ir_elem *out)
   const char *why = "an unknown element type";
   if (t >= 0 && t <= INT32_MAX && onnx_elem((int32_t)t, out, &why)) return true;
   return onnx_bad(c, IR_M0301, "element type %lld: %s are not supported", (long long)t, why);
+}
+
+/* ---- axes at run time ---- */
+bool onnx_axes_known(struct onnx_ctx *c, int slot)
+{
+  struct ir_value *x = slot >= 0 ? onnx_in(c, (unsigned)slot) : NULL;
+  int64_t v[64];
+  unsigned n;
+  return !x || ir_value_const_ints(x, 64, v, &n);
+}
+bool onnx_axset(struct onnx_ctx *c, const char *name, int slot, unsigned rank, struct onnx_axset *out)
+{
+  struct onnx_ixs a;
+  TRY(onnx_ixs(c, name, slot, &a));
+  *out = (struct onnx_axset){ .present = a.present, .n = a.present ? a.n : rank };
+  if (out->n > rank) return onnx_bad(c, IR_M0302, "%u axes for rank %u", out->n, rank);
+  for (unsigned d = 0; d < rank; d++) out->is[d] = onnx_k(c, 0);
+  for (unsigned j = 0; j < out->n; j++) {
+    const struct ir_ix *e = a.present ? a.v[j] : onnx_k(c, j);
+    TRY(ir_require_ge0(c->m, ir_ix_addi(e, rank), "an axis is not below -rank") && ir_require_ge0(c->m, ir_ix_sub(onnx_k(c, (int64_t)rank - 1), e), "an axis is below the rank"));
+    e = ir_ix_select(ir_ix_ge0(e), e, ir_ix_addi(e, rank));
+    for (unsigned d = 0; d < rank; d++) {
+      out->at[j][d] = ir_ix_eq0(ir_ix_addi(e, -(int64_t)d));
+      out->is[d] = ir_ix_add(out->is[d], out->at[j][d]);
+    }
+  }
+  return true;
+}
+const struct ir_ix *onnx_read_size(struct onnx_ctx *c, const struct ir_ix *e)
+{
+  int64_t k;
+  if (ir_ix_const(e, &k)) return e;
+  e = ir_ix_opaque(e);
+  ir_require_ge0(c->m, e, "a size is not negative");
+  return e;
+}
+struct ir_value *onnx_drop_axset(struct onnx_ctx *c, struct ir_value *x, const struct onnx_axset *s)
+{
+  const struct ir_ix *dim[IR_MAX_RANK], *before = onnx_k(c, 0), *one = onnx_k(c, 1);
+  if (!x) return NULL;
+  unsigned rank = x->type->rank, left = rank - s->n;
+  for (unsigned j = 0; j < left; j++) dim[j] = onnx_k(c, 0);
+  for (unsigned d = 0; d < rank; d++) {
+    const struct ir_ix *kept = ir_ix_sub(one, s->is[d]);
+    for (unsigned j = 0; j < left; j++) dim[j] = ir_ix_add(dim[j], ir_ix_mul(x->type->dim[d], ir_ix_mul(kept, ir_ix_eq0(ir_ix_addi(before, -(int64_t)j)))));
+    before = ir_ix_add(before, kept);
+  }
+  for (unsigned j = 0; j < left; j++) dim[j] = onnx_read_size(c, dim[j]);
+  return ir_reshape(c->b, x, left, dim);
 }
 
 /* ---- building ---- */

@@ -85,6 +85,17 @@ bool onnx_attr_axis(struct onnx_ctx *c, const char *name, int64_t dflt, unsigned
 /* Axes as attribute `name` or operand `slot`, normalised, without duplicates, ascending when `sort`. */
 bool onnx_axes(struct onnx_ctx *c, const char *name, int slot, unsigned rank, bool sort, struct onnx_ints *out);
 
+/* Axes whose values may be known at run time only: is[d] is 1 for those among them, at[j][d] for the j-th. False: not even an input's values (M0303), or known ones
+ * that do not fit. absent: operand j names axis j. */
+struct onnx_axset { bool present; unsigned n; const struct ir_ix *is[16], *at[16][16]; };
+bool onnx_axset(struct onnx_ctx *c, const char *name, int slot, unsigned rank, struct onnx_axset *out);
+bool onnx_axes_known(struct onnx_ctx *c, int slot);   /* no operand, or one whose values are known now */
+/* Without the axes of s (their sizes do not count). */
+struct ir_value *onnx_drop_axset(struct onnx_ctx *c, struct ir_value *x, const struct onnx_axset *s);
+
+/* A size that is computed from values which the model reads: checked not to be negative when it runs, and not looked into while it is compiled. */
+const struct ir_ix *onnx_read_size(struct onnx_ctx *c, const struct ir_ix *e);
+
 /* ---- operands ---- */
 struct ir_value *onnx_in(struct onnx_ctx *c, unsigned i);                     /* NULL: absent */
 /* At least `need` operands from the front, none of them absent, and at most `most`. M0203. */
@@ -92,6 +103,8 @@ bool onnx_operands(struct onnx_ctx *c, unsigned need, unsigned most);
 /* A list of integers: operand `slot` (M0303 when it is not known; the name is for the diagnostic), or with slot -1 attribute `name`. */
 bool onnx_ints(struct onnx_ctx *c, const char *name, int slot, struct onnx_ints *out);
 bool onnx_ixs(struct onnx_ctx *c, const char *name, int slot, struct onnx_ixs *out);
+/* One number, integer or truncated float, of an operand that is known or an input; false without a diagnostic. */
+bool onnx_number(struct onnx_ctx *c, unsigned slot, const struct ir_ix **out);
 bool onnx_floats(struct onnx_ctx *c, int slot, struct onnx_floats *out);
 /* ONNX's element number as attribute; false with M0302 or M0202. */
 bool onnx_to_elem(struct onnx_ctx *c, int64_t data_type, enum ir_elem *out);

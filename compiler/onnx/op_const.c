@@ -90,14 +90,35 @@ bool import_range(struct onnx_ctx *c)
   }
   if (onnx_is_float(c->in[0])) return range_floats(c);
   struct onnx_ixs v[3];
-  int64_t step;
+  int64_t step = 0;
   for (int i = 0; i < 3; i++) TRY(onnx_ixs(c, "range", i, &v[i]));
-  if (!ir_ix_const(v[2].v[0], &step)) return onnx_bad(c, IR_M0303, "delta must be known when massc compiles");
-  if (!step || step == INT64_MIN) return onnx_bad(c, IR_M0302, "delta is %lld", (long long)step);
-  const struct ir_ix *span = ir_ix_sub(v[1].v[0], v[0].v[0]), *n = step > 0 ? ir_ix_cdivi(span, step) : ir_ix_cdivi(ir_ix_neg(span), -step);
+  const struct ir_ix *by = v[2].v[0], *one = onnx_k(c, 1), *span = ir_ix_sub(v[1].v[0], v[0].v[0]);
+  bool known = ir_ix_const(by, &step);
+  if (known && (!step || step == INT64_MIN)) return onnx_bad(c, IR_M0302, "delta is %lld", (long long)step);
+  const struct ir_ix *up = known ? onnx_k(c, step > 0) : ir_ix_ge0(ir_ix_addi(by, -1)), *size = ir_ix_select(up, by, ir_ix_neg(by));
+  if (!known) TRY(ir_require_ge0(c->m, ir_ix_addi(size, -1), "delta of Range is not 0"));
+  const struct ir_ix *n = ir_ix_cdiv(ir_ix_select(up, span, ir_ix_neg(span)), known ? size : ir_ix_max(size, one));
   n = ir_ix_simplify(&c->m->facts, ir_ix_max(n, onnx_k(c, 0)));
-  const struct ir_ix *e = ir_ix_add(v[0].v[0], ir_ix_muli(ir_ix_coord(c->m->ixs, 0), step));
+  const struct ir_ix *e = ir_ix_add(v[0].v[0], ir_ix_mul(ir_ix_coord(c->m->ixs, 0), by));
   return onnx_out(c, onnx_index(c, c->in[0]->type->elem, 1, &n, &e, 1));
+}
+/* Hann, Hamming, Blackman: a0 - a1 cos(2 pi i / n) + a2 cos(4 pi i / n), n the size, or one less when it is not periodic. */
+bool import_cosine_window(struct onnx_ctx *c)
+{
+  static const double a[3][3] = { { 0.5, 0.5, 0 }, { 25.0 / 46, 21.0 / 46, 0 }, { 0.42, 0.5, 0.08 } };
+  const double *k = a[c->row->arg];
+  bool periodic;
+  int64_t to;
+  enum ir_elem elem;
+  const struct ir_ix *n, *i = ir_ix_coord(c->m->ixs, 0);
+  TRY(onnx_operands(c, 1, 1) && onnx_attr_flag(c, "periodic", true, &periodic) && onnx_attr_int(c, "output_datatype", 1, &to) && onnx_to_elem(c, to, &elem));
+  if (!onnx_number(c, 0, &n)) return onnx_bad(c, IR_M0303, "the size is computed at run time");
+  const struct ir_ix *last = periodic ? n : ir_ix_addi(n, -1);
+  struct ir_value *places = ir_cast(c->b, onnx_index(c, IR_i64, 1, &n, &i, 1), IR_f64), *count = ir_cast(c->b, onnx_index(c, IR_i64, 0, NULL, &last, 1), IR_f64);
+  struct ir_value *t = onnx_2(c, IR_OP_div, onnx_2(c, IR_OP_mul, places, onnx_const(c, IR_f64, 2 * 3.14159265358979323846)), count);
+  struct ir_value *w = onnx_2(c, IR_OP_sub, onnx_const(c, IR_f64, k[0]), onnx_2(c, IR_OP_mul, onnx_1(c, IR_OP_cos, t), onnx_const(c, IR_f64, k[1])));
+  if (k[2] != 0) w = onnx_2(c, IR_OP_add, w, onnx_2(c, IR_OP_mul, onnx_1(c, IR_OP_cos, onnx_2(c, IR_OP_mul, t, onnx_const(c, IR_f64, 2))), onnx_const(c, IR_f64, k[2])));
+  return w && onnx_out(c, ir_cast(c->b, w, elem));
 }
 bool import_eye_like(struct onnx_ctx *c)
 {
@@ -135,8 +156,10 @@ bool import_one_hot(struct onnx_ctx *c)
   TRY(onnx_operands(c, 3, 3) && onnx_attr_axis(c, "axis", -1, c->in[0]->type->rank + 1, &axis));
   if (onnx_is_float(c->in[1])) {
     double d;
-    if (!ir_value_is_splat(c->in[1], &d)) return onnx_bad(c, IR_M0303, "depth is only known at run time");
-    c->in[1] = onnx_const(c, IR_i64, d);
+    const struct ir_ix *e;
+    if (ir_value_is_splat(c->in[1], &d)) c->in[1] = onnx_const(c, IR_i64, d);
+    else if (onnx_number(c, 1, &e)) c->in[1] = onnx_index(c, IR_i64, 0, NULL, &e, 1);
+    else return onnx_bad(c, IR_M0303, "depth is only known at run time");
   }
   TRY(onnx_ixs(c, "depth", 1, &depth));
   int64_t two;

@@ -4,6 +4,27 @@
 
 /* ---- shapes ---- */
 /* Reshape's list: 0 copies the operand's dim (unless allowzero), one -1 takes what is left. */
+/* Entries that the model reads, so that each may turn out to be 0 or -1. */
+static bool reshape_read(struct onnx_ctx *c, const struct ir_value *x, const struct onnx_ixs *s, bool zero_is_zero, const struct ir_ix **dim)
+{
+  const struct ir_ix *rest[IR_MAX_RANK], *known = onnx_k(c, 1), *one = onnx_k(c, 1);
+  for (unsigned i = 0; i < s->n; i++) {
+    const struct ir_ix *e = s->v[i], *zero = ir_ix_eq0(e);
+    rest[i] = ir_ix_eq0(ir_ix_addi(e, 1));
+    dim[i] = zero_is_zero || i >= x->type->rank ? e : ir_ix_opaque(ir_ix_select(zero, x->type->dim[i], e));
+    known = ir_ix_mul(known, ir_ix_opaque(ir_ix_select(rest[i], one, dim[i])));
+  }
+  for (unsigned i = 0; i < s->n; i++) dim[i] = onnx_read_size(c, ir_ix_select(rest[i], ir_ix_div(onnx_product(c, x->type, 0, x->type->rank), ir_ix_max(known, one)), dim[i]));
+  return true;
+}
+static bool uncertain(struct onnx_ctx *c, const struct onnx_ixs *s)
+{
+  for (unsigned i = 0; i < s->n; i++) {
+    int64_t k;
+    if (!ir_ix_const(s->v[i], &k) && !ir_known_ge0(&c->m->facts, s->v[i])) return true;
+  }
+  return false;
+}
 static bool reshape_dims(struct onnx_ctx *c, const struct ir_value *x, const struct onnx_ixs *s, bool zero_is_zero, const struct ir_ix **dim)
 {
   int rest = -1;
@@ -41,7 +62,7 @@ bool import_reshape(struct onnx_ctx *c)
   TRY(onnx_operands(c, c->opset < 5 ? 1 : 2, c->opset < 5 ? 1 : 2) && onnx_ixs(c, "shape", c->opset < 5 ? -1 : 1, &s) && onnx_attr_flag(c, "allowzero", false, &zero));
   if (!s.present) return onnx_bad(c, IR_M0302, "attribute shape is missing");
   if (s.n > IR_MAX_RANK) return onnx_bad(c, IR_M0201, "rank %u; at most %d is supported", s.n, IR_MAX_RANK);
-  TRY(reshape_dims(c, c->in[0], &s, zero, dim));
+  TRY((uncertain(c, &s) ? reshape_read : reshape_dims)(c, c->in[0], &s, zero, dim));
   return onnx_out(c, ir_reshape(c->b, c->in[0], s.n, dim));
 }
 bool import_flatten(struct onnx_ctx *c)
@@ -59,6 +80,13 @@ bool import_squeeze(struct onnx_ctx *c)
   struct onnx_ints axes;
   TRY(onnx_operands(c, 1, c->opset < 13 ? 1 : 2));
   struct ir_value *x = c->in[0];
+  if (c->opset >= 13 && !onnx_axes_known(c, 1)) {
+    struct onnx_axset set;
+    TRY(onnx_axset(c, "axes", 1, x->type->rank, &set));
+    for (unsigned d = 0; d < x->type->rank; d++)
+      TRY(ir_require_eq(c->m, ir_ix_mul(set.is[d], ir_ix_addi(x->type->dim[d], -1)), onnx_k(c, 0), "Squeeze drops axes of size 1"));
+    return onnx_out(c, onnx_drop_axset(c, x, &set));
+  }
   TRY(onnx_axes(c, "axes", c->opset < 13 ? -1 : 1, x->type->rank, true, &axes));
   int64_t all[IR_MAX_RANK];
   if (!axes.present) {
@@ -73,10 +101,29 @@ bool import_squeeze(struct onnx_ctx *c)
   }
   return onnx_out(c, onnx_drop_axes(c, x, axes.v, axes.n));
 }
+static bool unsqueeze_read(struct onnx_ctx *c)
+{
+  const struct ir_type *t = c->in[0]->type;
+  const struct ir_ix *dim[IR_MAX_RANK], *taken = onnx_k(c, 0);
+  struct onnx_axset set;
+  int64_t n;
+  if (!ir_type_static(c->in[1]->type, NULL, &n) || n + t->rank > IR_MAX_RANK) return onnx_bad(c, IR_M0303, "the number of axes must be known when massc compiles, and rank %d is the most", IR_MAX_RANK);
+  unsigned rank = t->rank + (unsigned)n;
+  TRY(onnx_axset(c, "axes", 1, rank, &set));
+  for (unsigned d = 0; d < rank; d++) {
+    dim[d] = set.is[d];
+    const struct ir_ix *old = ir_ix_sub(onnx_k(c, 1), set.is[d]);
+    for (unsigned q = 0; q < t->rank; q++) dim[d] = ir_ix_add(dim[d], ir_ix_mul(t->dim[q], ir_ix_mul(old, ir_ix_eq0(ir_ix_addi(taken, -(int64_t)q)))));
+    dim[d] = onnx_read_size(c, dim[d]);
+    taken = ir_ix_add(taken, old);
+  }
+  return onnx_out(c, ir_reshape(c->b, c->in[0], rank, dim));
+}
 bool import_unsqueeze(struct onnx_ctx *c)
 {
   struct onnx_ints axes;
   TRY(onnx_operands(c, 1, c->opset < 13 ? 1 : 2));
+  if (c->opset >= 13 && onnx_in(c, 1) && !onnx_axes_known(c, 1)) return unsqueeze_read(c);
   const struct ir_type *t = c->in[0]->type;
   TRY(onnx_ints(c, "axes", c->opset < 13 ? -1 : 1, &axes));
   unsigned rank = t->rank + axes.n, is_new = 0;
@@ -106,7 +153,17 @@ bool import_expand(struct onnx_ctx *c)
   struct onnx_ixs s;
   TRY(onnx_operands(c, 2, 2) && onnx_ixs(c, "shape", 1, &s));
   if (s.n > IR_MAX_RANK) return onnx_bad(c, IR_M0201, "rank %u; at most %d is supported", s.n, IR_MAX_RANK);
-  return onnx_out(c, ir_broadcast(c->b, c->in[0], s.n, s.v));
+  const struct ir_type *t = c->in[0]->type;
+  const struct ir_ix *dim[IR_MAX_RANK];
+  for (unsigned d = 0; d < s.n; d++) {
+    const struct ir_ix *have = d + t->rank >= s.n ? t->dim[d + t->rank - s.n] : onnx_k(c, 1);
+    dim[d] = s.v[d];
+    int64_t k;
+    if (ir_ix_const(s.v[d], &k) || ir_known_ge0(&c->m->facts, s.v[d]) || ir_ix_is(have, 1)) continue;
+    dim[d] = have;                     /* a size that the model reads: this one, or 1 */
+    TRY(ir_require_eq(c->m, ir_ix_mul(ir_ix_sub(s.v[d], have), ir_ix_addi(s.v[d], -1)), onnx_k(c, 0), "Expand states the operand's size or 1"));
+  }
+  return onnx_out(c, ir_broadcast(c->b, c->in[0], s.n, dim));
 }
 /* d becomes [1, d], is broadcast to [r, d] and merged. */
 static bool repeat(struct onnx_ctx *c, struct ir_value *x, const struct ir_ix *const *times)
@@ -241,6 +298,36 @@ static bool slice_axis(struct onnx_ctx *c, const struct ir_ix *n, const struct i
   if (ir_ix_is(*dim, 0)) *start = zero;
   return true;
 }
+/* Axes or steps that the model reads: every axis is cut, those not named from 0 to their end. */
+static bool slice_read(struct onnx_ctx *c, const struct onnx_ixs *starts, const struct onnx_ixs *ends)
+{
+  struct ir_value *x = c->in[0];
+  struct onnx_axset axes;
+  struct onnx_ixs steps;
+  const struct ir_ix *zero = onnx_k(c, 0), *one = onnx_k(c, 1), *map[IR_MAX_RANK], *dim[IR_MAX_RANK];
+  TRY(onnx_axset(c, "axes", 3, x->type->rank, &axes) && onnx_ixs(c, "steps", 4, &steps));
+  unsigned n = axes.present ? axes.n : starts->n;
+  if (starts->n != n || ends->n != n || n > axes.n || (steps.present && steps.n != n)) return onnx_bad(c, IR_M0302, "starts, ends, axes and steps have %u, %u, %u and %u entries", starts->n, ends->n, axes.n, steps.n);
+  for (unsigned d = 0; d < x->type->rank; d++) {
+    const struct ir_ix *len = x->type->dim[d], *s = zero, *e = zero, *step = one, *named = zero;
+    for (unsigned j = 0; j < n; j++) {
+      const struct ir_ix *t = axes.at[j][d];
+      named = ir_ix_add(named, t);
+      s = ir_ix_add(s, ir_ix_mul(t, starts->v[j]));
+      e = ir_ix_add(e, ir_ix_mul(t, ends->v[j]));
+      if (steps.present) step = ir_ix_add(step, ir_ix_mul(t, ir_ix_addi(steps.v[j], -1)));
+    }
+    const struct ir_ix *up = ir_ix_ge0(ir_ix_addi(step, -1)), *top = ir_ix_add(ir_ix_addi(len, -1), up), *size = ir_ix_select(up, step, ir_ix_neg(step));
+    TRY(ir_require_ge0(c->m, ir_ix_addi(size, -1), "a step of Slice is not 0"));
+    s = ir_ix_min(ir_ix_max(ir_ix_select(ir_ix_ge0(s), s, ir_ix_add(s, len)), zero), top);
+    e = ir_ix_min(ir_ix_max(ir_ix_select(ir_ix_ge0(e), e, ir_ix_add(e, len)), ir_ix_addi(up, -1)), top);
+    const struct ir_ix *cut = ir_ix_cdiv(ir_ix_max(ir_ix_select(up, ir_ix_sub(e, s), ir_ix_sub(s, e)), zero), ir_ix_max(size, one));
+    dim[d] = onnx_read_size(c, ir_ix_select(named, cut, len));
+    map[d] = ir_ix_add(ir_ix_mul(named, s), ir_ix_mul(step, ir_ix_coord(c->m->ixs, d)));
+  }
+  struct ir_attr a[] = { ir_attr_ixs(c->m, "map", map, x->type->rank), ir_attr_ixs(c->m, "dims", dim, x->type->rank) };
+  return onnx_out(c, onnx_node(c, IR_OP_view, &x, 1, a, 2));
+}
 bool import_slice(struct onnx_ctx *c)
 {
   struct onnx_ixs starts, ends;
@@ -248,7 +335,9 @@ bool import_slice(struct onnx_ctx *c)
   bool old = c->opset < 10;
   TRY(onnx_operands(c, old ? 1 : 3, old ? 1 : 5));
   struct ir_value *x = c->in[0];
-  TRY(onnx_ixs(c, "starts", old ? -1 : 1, &starts) && onnx_ixs(c, "ends", old ? -1 : 2, &ends) && onnx_axes(c, "axes", old ? -1 : 3, x->type->rank, false, &axes) &&
+  TRY(onnx_ixs(c, "starts", old ? -1 : 1, &starts) && onnx_ixs(c, "ends", old ? -1 : 2, &ends));
+  if (!old && (!onnx_axes_known(c, 3) || !onnx_axes_known(c, 4))) return slice_read(c, &starts, &ends);
+  TRY(onnx_axes(c, "axes", old ? -1 : 3, x->type->rank, false, &axes) &&
       onnx_ints(c, old ? NULL : "steps", old ? -1 : 4, &steps));
   unsigned n = axes.present ? axes.n : starts.n;
   if (!starts.present || starts.n != ends.n || starts.n != n || (steps.present && steps.n != n) || n > x->type->rank)
@@ -290,14 +379,14 @@ static bool pad_mapped(struct onnx_ctx *c, struct ir_value *x, const char *mode,
   }
   return onnx_out(c, x);
 }
-static bool pad_operands(struct onnx_ctx *c, struct onnx_ixs *pads, struct onnx_ints *axes, struct ir_value **value)
+static bool pad_operands(struct onnx_ctx *c, struct onnx_ixs *pads, struct onnx_axset *axes, struct ir_value **value)
 {
   struct ir_value *x = c->in[0];
   double v;
   bool old = c->opset < 11;
   TRY(onnx_ixs(c, c->opset < 2 ? "paddings" : "pads", old ? -1 : 1, pads));
   if (!pads->present) return onnx_bad(c, IR_M0302, "pads are missing");
-  TRY(old ? (*axes = (struct onnx_ints){ 0 }, true) : onnx_axes(c, NULL, 3, x->type->rank, false, axes));
+  TRY(onnx_axset(c, NULL, old ? -1 : 3, x->type->rank, axes));
   TRY(onnx_attr_float(c, "value", 0, &v));
   *value = !old && onnx_in(c, 2) ? ir_cast(c->b, ir_reshape(c->b, c->in[2], 0, NULL), x->type->elem) : onnx_like(c, x, old ? v : 0);
   return *value != NULL;
@@ -305,20 +394,20 @@ static bool pad_operands(struct onnx_ctx *c, struct onnx_ixs *pads, struct onnx_
 bool import_pad(struct onnx_ctx *c)
 {
   struct onnx_ixs pads;
-  struct onnx_ints axes;
+  struct onnx_axset axes;
   const char *mode;
   struct ir_value *value = NULL;
   TRY(onnx_operands(c, c->opset < 11 ? 1 : 2, c->opset < 11 ? 1 : 4) && pad_operands(c, &pads, &axes, &value) && onnx_attr_str(c, "mode", "constant", &mode));
   struct ir_value *x = c->in[0];
-  unsigned n = axes.present ? axes.n : x->type->rank;
+  unsigned n = axes.n;
   if (pads.n != 2 * n) return onnx_bad(c, IR_M0302, "pads has %u entries, %u axes are padded", pads.n, n);
   const struct ir_ix *lo[IR_MAX_RANK], *hi[IR_MAX_RANK];
   for (unsigned d = 0; d < x->type->rank; d++) lo[d] = hi[d] = onnx_k(c, 0);
-  for (unsigned i = 0; i < n; i++) {
-    unsigned d = axes.present ? (unsigned)axes.v[i] : i;
-    lo[d] = pads.v[i];
-    hi[d] = pads.v[n + i];
-  }
+  for (unsigned i = 0; i < n; i++)
+    for (unsigned d = 0; d < x->type->rank; d++) {
+      lo[d] = ir_ix_add(lo[d], ir_ix_mul(axes.at[i][d], pads.v[i]));
+      hi[d] = ir_ix_add(hi[d], ir_ix_mul(axes.at[i][d], pads.v[n + i]));
+    }
   return strcmp(mode, "constant") ? pad_mapped(c, x, mode, lo, hi) : onnx_out(c, onnx_pad(c, x, value, lo, hi));
 }
 
@@ -376,4 +465,27 @@ bool import_space_to_depth(struct onnx_ctx *c)
   const int64_t perm_dcr[] = { 0, 3, 5, 1, 2, 4 }, perm_crd[] = { 0, 1, 3, 5, 2, 4 };
   const struct ir_ix *split[] = { d[0], d[1], h, k, w, k }, *merged[] = { d[0], ir_ix_muli(d[1], b * b), h, w };
   return onnx_out(c, ir_reshape(c->b, ir_transpose(c->b, ir_reshape(c->b, c->in[0], 6, split), dcr ? perm_dcr : perm_crd), 4, merged));
+}
+
+/* ---- CenterCropPad: every axis (of `axes`) gets its size of `shape`: cut at both ends, or padded with zeros, the odd one at the end ---- */
+bool import_center_crop_pad(struct onnx_ctx *c)
+{
+  struct onnx_ixs shape;
+  struct onnx_ints axes;
+  TRY(onnx_operands(c, 2, 2) && onnx_ixs(c, "shape", 1, &shape) && onnx_axes(c, "axes", -1, c->in[0]->type->rank, false, &axes));
+  struct ir_value *x = c->in[0];
+  const struct ir_ix *start[IR_MAX_RANK], *cut[IR_MAX_RANK], *lo[IR_MAX_RANK], *hi[IR_MAX_RANK], *zero = onnx_k(c, 0);
+  int64_t step[IR_MAX_RANK];
+  unsigned rank = x->type->rank;
+  if (shape.n != (axes.present ? axes.n : rank)) return onnx_bad(c, IR_M0302, "shape has %u entries for %u axes", shape.n, axes.present ? axes.n : rank);
+  for (unsigned d = 0; d < rank; d++) { start[d] = lo[d] = hi[d] = zero; cut[d] = x->type->dim[d]; step[d] = 1; }
+  for (unsigned i = 0; i < shape.n; i++) {
+    unsigned d = axes.present ? (unsigned)axes.v[i] : i;
+    const struct ir_ix *n = x->type->dim[d], *want = shape.v[i], *less = ir_ix_simplify(&c->m->facts, ir_ix_max(ir_ix_sub(n, want), zero)), *more = ir_ix_simplify(&c->m->facts, ir_ix_max(ir_ix_sub(want, n), zero));
+    start[d] = ir_ix_divi(less, 2);
+    cut[d] = ir_ix_sub(n, less);
+    lo[d] = ir_ix_divi(more, 2);
+    hi[d] = ir_ix_sub(more, lo[d]);
+  }
+  return onnx_out(c, onnx_pad(c, onnx_slice(c, x, start, step, cut), onnx_like(c, x, 0), lo, hi));
 }

@@ -9,28 +9,58 @@ static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_va
 static struct ir_value *exp_(struct onnx_ctx *c, struct ir_value *x) { return onnx_1(c, IR_OP_exp, x); }
 static struct ir_value *log_(struct onnx_ctx *c, struct ir_value *x) { return onnx_1(c, IR_OP_log, x); }
 
-/* log(sum(exp(x))) with the largest element taken out; an infinite one is not, since inf - inf is no number. */
-static struct ir_value *log_sum_exp(struct onnx_ctx *c, struct ir_value *x, const int64_t *axes, unsigned n)
+/* What is reduced: axes that are known, or those of `set`, whose values the model reads. */
+struct over { const int64_t *axes; unsigned n; const struct onnx_axset *set; };
+static struct ir_value *fold(struct onnx_ctx *c, const char *op, struct ir_value *x, const struct over *o)
 {
-  if (!n) return x;
-  struct ir_value *m = onnx_reduce(c, "max", x, axes, n);
-  m = onnx_select(c, onnx_1(c, IR_OP_isinf, m), onnx_like(c, x, 0), m);
-  return onnx_2(c, IR_OP_add, log_(c, onnx_reduce(c, "sum", exp_(c, sub(c, x, m)), axes, n)), m);
+  const struct ir_ix *over[IR_MAX_RANK], *dim[IR_MAX_RANK];
+  if (!o->set || !x) return x ? onnx_reduce(c, op, x, o->axes, o->n) : NULL;
+  for (unsigned d = 0; d < x->type->rank; d++) {
+    const struct ir_ix *more = ir_ix_addi(x->type->dim[d], -1), *is = o->set->is[d];
+    over[d] = ir_ix_addi(ir_ix_mul(is, more), 1);
+    dim[d] = ir_ix_addi(ir_ix_mul(ir_ix_sub(onnx_k(c, 1), is), more), 1);
+  }
+  struct ir_attr a[] = { ir_attr_str("op", op), ir_attr_ixs(c->m, "over", over, x->type->rank), ir_attr_ixs(c->m, "dims", dim, x->type->rank) };
+  return onnx_node(c, IR_OP_reduce, &x, 1, a, 3);
 }
-static struct ir_value *reduced(struct onnx_ctx *c, struct ir_value *x, const int64_t *axes, unsigned n)
+/* A result of fold, to be read beside x: known unit axes broadcast by themselves. */
+static struct ir_value *beside(struct onnx_ctx *c, struct ir_value *r, const struct ir_value *x, const struct over *o)
+{
+  const struct ir_ix *map[IR_MAX_RANK];
+  if (!o->set || !r) return r;
+  for (unsigned d = 0; d < x->type->rank; d++) map[d] = ir_ix_mul(ir_ix_sub(onnx_k(c, 1), o->set->is[d]), ir_ix_coord(c->m->ixs, d));
+  struct ir_attr a[] = { ir_attr_ixs(c->m, "map", map, x->type->rank), ir_attr_ixs(c->m, "dims", x->type->dim, x->type->rank) };
+  return onnx_node(c, IR_OP_view, &r, 1, a, 2);
+}
+static struct ir_value *mean(struct onnx_ctx *c, struct ir_value *x, const struct over *o)
+{
+  const struct ir_ix *count = onnx_k(c, 1);
+  if (!o->set) return onnx_mean(c, x, o->axes, o->n);
+  for (unsigned d = 0; d < x->type->rank; d++) count = ir_ix_mul(count, ir_ix_addi(ir_ix_mul(o->set->is[d], ir_ix_addi(x->type->dim[d], -1)), 1));
+  return onnx_2(c, IR_OP_div, fold(c, "sum", x, o), ir_cast(c->b, onnx_index(c, IR_i64, 0, NULL, &count, 1), x->type->elem));
+}
+/* log(sum(exp(x))) with the largest element taken out; an infinite one is not, since inf - inf is no number. */
+static struct ir_value *log_sum_exp(struct onnx_ctx *c, struct ir_value *x, const struct over *o)
+{
+  if (!o->n && !o->set) return x;
+  struct ir_value *m = fold(c, "max", x, o);
+  m = onnx_select(c, onnx_1(c, IR_OP_isinf, m), onnx_like(c, x, 0), m);
+  return onnx_2(c, IR_OP_add, log_(c, fold(c, "sum", exp_(c, sub(c, x, beside(c, m, x, o))), o)), m);
+}
+static struct ir_value *reduced(struct onnx_ctx *c, struct ir_value *x, const struct over *o)
 {
   bool b = x->type->elem == IR_bool;
   switch ((enum onnx_reduction)c->row->arg) {
-  case ONNX_SUM: return onnx_reduce(c, "sum", x, axes, n);
-  case ONNX_PROD: return onnx_reduce(c, "prod", x, axes, n);
-  case ONNX_MAX: return onnx_reduce(c, b ? "or" : "max", x, axes, n);
-  case ONNX_MIN: return onnx_reduce(c, b ? "and" : "min", x, axes, n);
-  case ONNX_MEAN: return onnx_mean(c, x, axes, n);
-  case ONNX_L1: return onnx_reduce(c, "sum", onnx_1(c, IR_OP_abs, x), axes, n);
-  case ONNX_L2: return onnx_1(c, IR_OP_sqrt, onnx_reduce(c, "sum", mul(c, x, x), axes, n));
-  case ONNX_SUM_SQUARE: return onnx_reduce(c, "sum", mul(c, x, x), axes, n);
-  case ONNX_LOG_SUM: return log_(c, onnx_reduce(c, "sum", x, axes, n));
-  case ONNX_LOG_SUM_EXP: return log_sum_exp(c, x, axes, n);
+  case ONNX_SUM: return fold(c, "sum", x, o);
+  case ONNX_PROD: return fold(c, "prod", x, o);
+  case ONNX_MAX: return fold(c, b ? "or" : "max", x, o);
+  case ONNX_MIN: return fold(c, b ? "and" : "min", x, o);
+  case ONNX_MEAN: return mean(c, x, o);
+  case ONNX_L1: return fold(c, "sum", onnx_1(c, IR_OP_abs, x), o);
+  case ONNX_L2: return onnx_1(c, IR_OP_sqrt, fold(c, "sum", mul(c, x, x), o));
+  case ONNX_SUM_SQUARE: return fold(c, "sum", mul(c, x, x), o);
+  case ONNX_LOG_SUM: return log_(c, fold(c, "sum", x, o));
+  case ONNX_LOG_SUM_EXP: return log_sum_exp(c, x, o);
   }
   return NULL;
 }
@@ -39,15 +69,21 @@ bool import_reduce(struct onnx_ctx *c)
 {
   struct onnx_ints axes;
   bool keep, noop, operand = c->opset >= (c->row->arg == ONNX_SUM ? 13 : 18);
-  int64_t all[IR_MAX_RANK];
-  TRY(onnx_operands(c, 1, operand ? 2 : 1));
+  int64_t all[IR_MAX_RANK], count = 0;
+  TRY(onnx_operands(c, 1, operand ? 2 : 1) && onnx_attr_flag(c, "keepdims", true, &keep) && onnx_attr_flag(c, "noop_with_empty_axes", false, &noop));
   struct ir_value *x = c->in[0];
-  TRY(onnx_axes(c, "axes", operand ? 1 : -1, x->type->rank, true, &axes) && onnx_attr_flag(c, "keepdims", true, &keep) && onnx_attr_flag(c, "noop_with_empty_axes", false, &noop));
+  if (operand && !onnx_axes_known(c, 1) && ir_type_static(c->in[1]->type, NULL, &count) && count) {
+    struct onnx_axset set;
+    TRY(onnx_axset(c, "axes", 1, x->type->rank, &set));
+    struct ir_value *r = reduced(c, x, &(struct over){ .set = &set });
+    return onnx_out(c, keep ? r : onnx_drop_axset(c, r, &set));
+  }
+  TRY(onnx_axes(c, "axes", operand ? 1 : -1, x->type->rank, true, &axes));
   if (!axes.n && !noop) {
     for (unsigned d = 0; d < x->type->rank; d++) all[d] = d;
     axes = (struct onnx_ints){ true, x->type->rank, all };
   }
-  struct ir_value *r = reduced(c, x, axes.v, axes.n);
+  struct ir_value *r = reduced(c, x, &(struct over){ axes.v, axes.n, NULL });
   return onnx_out(c, keep ? r : onnx_drop_axes(c, r, axes.v, axes.n));
 }
 bool import_arg_reduce(struct onnx_ctx *c)
@@ -62,17 +98,24 @@ bool import_arg_reduce(struct onnx_ctx *c)
   int64_t ax = axis;
   return onnx_out(c, keep ? r : onnx_drop_axes(c, r, &ax, 1));
 }
-/* CumSum, CumProd: arg tells which. */
+/* CumSum, CumProd: arg tells which. An axis that the model reads picks among the sums along each. */
 bool import_cumulative(struct onnx_ctx *c)
 {
-  struct onnx_ints axis;
-  unsigned ax;
+  struct onnx_axset axis;
   bool excl, rev;
-  TRY(onnx_operands(c, 2, 2) && onnx_ints(c, "axis", 1, &axis) && onnx_attr_flag(c, "exclusive", false, &excl) && onnx_attr_flag(c, "reverse", false, &rev));
+  TRY(onnx_operands(c, 2, 2) && onnx_attr_flag(c, "exclusive", false, &excl) && onnx_attr_flag(c, "reverse", false, &rev));
+  unsigned rank = c->in[0]->type->rank;
+  TRY(onnx_axset(c, "axis", 1, rank, &axis));
   if (axis.n != 1) return onnx_bad(c, IR_M0201, "axis has %u elements", axis.n);
-  TRY(onnx_axis(c, axis.v[0], c->in[0]->type->rank, &ax));
-  struct ir_attr a[] = { ir_attr_str("op", c->row->arg == ONNX_SUM ? "sum" : "prod"), ir_attr_int("axis", ax), ir_attr_int("exclusive", excl), ir_attr_int("reverse", rev) };
-  return onnx_out(c, onnx_node(c, IR_OP_prefix, c->in, 1, a, 4));
+  struct ir_value *r = NULL;
+  for (unsigned d = 0; d < rank; d++) {
+    struct ir_attr a[] = { ir_attr_str("op", c->row->arg == ONNX_SUM ? "sum" : "prod"), ir_attr_int("axis", d), ir_attr_int("exclusive", excl), ir_attr_int("reverse", rev) };
+    if (ir_ix_is(axis.is[d], 0)) continue;
+    struct ir_value *v = onnx_node(c, IR_OP_prefix, c->in, 1, a, 4);
+    if (!v) return false;
+    r = !r || ir_ix_is(axis.is[d], 1) ? v : onnx_select(c, onnx_index(c, IR_bool, 0, NULL, &axis.is[d], 1), v, r);
+  }
+  return onnx_out(c, r);
 }
 
 /* ---- softmax ----

@@ -183,9 +183,33 @@ START_TEST(constants_in_files)
 }
 END_TEST
 
+/* A size that an input states: printed, read back, and the evaluator takes it from the input; a symbol without its element is refused. */
+START_TEST(symbols_of_values)
+{
+  FIXTURE(f);
+  static const char text[] = "value s.at1 = 1[1]\ngraph main (%x: f32[1], %s: i64[2]) -> %3 {\n  %3 = broadcast %x {dims=[s.at1]} : f32[s.at1]\n}\n";
+  struct ir_module *m = ir_parse(f.a, &f.d, text, strlen(text), NULL);
+  ck_assert_msg(m != NULL, "%s", f.d.first.s);
+  ck_assert_str_eq(printed(&f, m), text);
+  struct ir_tensor *in[] = { ir_tensor_create(f.a, IR_f32, 1, (int64_t[]){ 1 }), ir_tensor_create(f.a, IR_i64, 1, (int64_t[]){ 2 }) }, *out;
+  in[0]->f[0] = 7;
+  in[1]->i[1] = 3;
+  ck_assert_msg(ir_eval(f.a, m->main, in, 2, &out), "%s", f.d.first.s);
+  ck_assert(out->n == 3 && out->f[2] == 7);
+  in[1]->i[1] = -1;
+  ck_assert(!ir_eval(f.a, m->main, in, 2, &out));
+  static const char *const wrong[] = { "value s = 2[0]\n", "value s = 1[2]\n", "value s = 0[-1]\n", "value s = x\n" };
+  for (int i = 0; i < 4; i++) {
+    char *t = ir_arena_printf(f.a, "%sgraph g (%%x: f32[1], %%s: i64[2]) -> %%x {\n}\n", wrong[i]);
+    ck_assert_ptr_null(ir_parse(f.a, &f.d, t, strlen(t), NULL));
+  }
+  DONE(f);
+}
+END_TEST
+
 /* ---- wrong text ---- */
 static const struct { const char *text, *says; } wrong[] = {
-  { "", "expected dims, const or graph" },
+  { "", "expected dims, value, const or graph" },
   { "graph g (%x: f32[2]) -> %y {\n}\n", "line 1: value %y is used before it is defined" },
   { "graph g (%x: f32[2]) -> %1 {\n  %1 = exp %2 : f32[2]\n}\n", "line 2: value %2 is used before" },
   { "graph g (%x: f32[2]) -> %1 {\n  %1 = frob %x : f32[2]\n}\n", "line 2: unknown op" },
@@ -278,7 +302,7 @@ int main(void)
   Suite *s = suite_create("text");
   TCase *t = tcase_create("text");
   const TTest *const tests[] = { printed_text_is_a_fixed_point, text_in_its_own_spelling_comes_back_to_the_letter, a_built_graph_prints_and_comes_back, text_does_not_depend_on_what_was_made_first, twins_stay_two_in_text,
-    equal_constants_of_two_names_get_different_ones, constants_in_files, deep_regions_are_refused, damaged_text_never_crashes };
+    equal_constants_of_two_names_get_different_ones, constants_in_files, symbols_of_values, deep_regions_are_refused, damaged_text_never_crashes };
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(t, tests[i]);
   tcase_add_loop_test(t, wrong_text_says_where_and_what, 0, sizeof wrong / sizeof *wrong);
   tcase_set_timeout(t, 60);

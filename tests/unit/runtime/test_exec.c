@@ -1,6 +1,7 @@
 /* instances: results, shapes, errors, memory; with the hand-written program of tests/abi_sample.c */
 #include "runtime/internal.h"
 #include <check.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +161,39 @@ START_TEST(requirement_fails)
   massrt_destroy(x);
 }
 END_TEST
+/* The sample with a first dim of y that element 0 of input m states: read whenever the instance is made ready, truncated, held within its range. */
+START_TEST(values_state_sizes)
+{
+  static const struct { float m; int64_t y; } rows[] = { { 3.7f, 3 }, { 5, 5 }, { 3, 3 }, { 0, 0 }, { 1e30f, 100 }, { NAN, 0 }, { -2, -1 } };
+  struct the_case c;
+  struct massrt_exec *x;
+  struct massrt_program p = massrt_program;
+  struct massrt_expr exprs[32];
+  struct massrt_sym syms[2] = { p.syms[0], { "k", -100, 100, 1, 1, MASSRT_SYM_VALUE } };
+  struct massrt_io out[2] = { p.outputs[0], p.outputs[1] };
+  ck_assert_uint_lt(p.n_exprs, 31);
+  memcpy(exprs, p.exprs, p.n_exprs * sizeof *exprs);
+  exprs[p.n_exprs] = (struct massrt_expr){ .op = MASSRT_X_SYM, .k = 1 };
+  uint32_t dims[2] = { p.n_exprs++, p.outputs[0].dims[1] };
+  out[0].dims = dims;
+  p.n_syms = 2;
+  p.syms = syms;
+  p.exprs = exprs;
+  p.outputs = out;
+  ck_assert_int_eq(massrt_create(&p, NULL, &x), 0);
+  make_case(&c, 2);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    *(float *)c.in[1].data = rows[i].m;
+    int rc = massrt_prepare(x, c.in, c.out);
+    ck_assert_int_eq(rc, rows[i].y < 0 ? MASSRT_E_INPUT : 0);
+    if (!rc) ck_assert_int_eq(c.out[0].dim[0], rows[i].y);
+  }
+  c.in[1].data = NULL;
+  ck_assert_int_eq(massrt_prepare(x, c.in, c.out), MASSRT_E_INPUT);
+  ck_assert_ptr_nonnull(strstr(massrt_error(x), "input \"m\": its values state sizes"));
+  massrt_destroy(x);
+}
+END_TEST
 START_TEST(memory_too_small_or_misaligned)
 {
   struct the_case c;
@@ -303,6 +337,7 @@ int main(void)
   tcase_add_test(t, two_instances);
   tcase_add_loop_test(t, inputs_that_do_not_fit, 0, sizeof changes / sizeof *changes);
   tcase_add_test(t, requirement_fails);
+  tcase_add_test(t, values_state_sizes);
   tcase_add_test(t, memory_too_small_or_misaligned);
   tcase_add_test(t, open_dims_are_completed);
   tcase_add_test(t, signatures);
