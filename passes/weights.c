@@ -121,11 +121,17 @@ static struct view spread(const struct view *x, const struct view *r)
   }
   return y;
 }
-static void map_row(enum ir_map f, float *r, const float *a, int64_t sa, const float *b, int64_t sb, int64_t n)
+static inline float load(const unsigned char *p, int64_t i)      /* files do not align their tensors */
 {
-  if (f == IR_MAP_mul) for (int64_t i = 0; i < n; i++) r[i] = a[i * sa] * b[i * sb];
-  else if (f == IR_MAP_add) for (int64_t i = 0; i < n; i++) r[i] = a[i * sa] + b[i * sb];
-  else for (int64_t i = 0; i < n; i++) r[i] = (float)ir_scalar_f(f, a[i * sa], b[i * sb], 0);
+  float f;
+  memcpy(&f, p + i * (int64_t)sizeof f, sizeof f);
+  return f;
+}
+static void map_row(enum ir_map f, float *r, const unsigned char *a, int64_t sa, const unsigned char *b, int64_t sb, int64_t n)
+{
+  if (f == IR_MAP_mul) for (int64_t i = 0; i < n; i++) r[i] = load(a, i * sa) * load(b, i * sb);
+  else if (f == IR_MAP_add) for (int64_t i = 0; i < n; i++) r[i] = load(a, i * sa) + load(b, i * sb);
+  else for (int64_t i = 0; i < n; i++) r[i] = (float)ir_scalar_f(f, load(a, i * sa), load(b, i * sb), 0);
 }
 static struct view evaluate(const struct ir_value *v);
 static struct view evaluate_map(const struct ir_node *n)
@@ -137,9 +143,9 @@ static struct view evaluate_map(const struct ir_node *n)
     struct walk w = { .x = { &r, &op[0], &op[1] }, .n = 3 };
     int64_t c[IR_MAX_RANK] = { 0 };
     unsigned last = r.rank - 1;
-    do map_row(ir_op_map(n->op), (float *)r.owned + w.off[0], (const float *)op[0].p + w.off[1], op[0].stride[last], (const float *)op[1].p + w.off[2], op[1].stride[last], r.dim[last]);
+    do map_row(ir_op_map(n->op), (float *)r.owned + w.off[0], op[0].p + 4 * w.off[1], op[0].stride[last], op[1].p + 4 * w.off[2], op[1].stride[last], r.dim[last]);
     while (walk_next(&w, c, last));
-  } else if (!r.rank) map_row(ir_op_map(n->op), r.owned, (const float *)op[0].p, 0, (const float *)op[1].p, 0, 1);
+  } else if (!r.rank) map_row(ir_op_map(n->op), r.owned, op[0].p, 0, op[1].p, 0, 1);
   free(in[0].owned);
   free(in[1].owned);
   return r;
@@ -287,7 +293,7 @@ static void pack(const struct packer *k, int64_t lo, int64_t hi, unsigned char *
       int64_t s = src + i * x->stride[last], t;
       if (k->separable) t = dst + k->at[last][i];
       else { c[last] = i; t = at_of(k->arr->at, c) - first; }
-      if (size == 4) ((uint32_t *)buf)[t] = ((const uint32_t *)(const void *)x->p)[s];
+      if (size == 4) memcpy(buf + t * 4, x->p + s * 4, 4);      /* one move */
       else memcpy(buf + t * size, x->p + s * size, size);
     }
     c[last] = last ? 0 : hi;

@@ -1,6 +1,6 @@
 """massc against ONNX Runtime: one compile per net (symbolic batch), engines in turn within each round, medians of the rounds' medians.
 Called by tools/bench, which prepares build/ and the virtual environment."""
-import argparse, json, os, resource, statistics, subprocess, sys, time
+import argparse, json, os, statistics, subprocess, sys, time
 import numpy as np, onnxruntime as ort
 
 ap = argparse.ArgumentParser()
@@ -9,12 +9,17 @@ ap.add_argument("--threads", default="2,1")
 ap.add_argument("--rounds", type=int, default=5)
 ap.add_argument("--seconds", type=float, default=2.0)
 ap.add_argument("--batch", type=int, default=1)
+ap.add_argument("--length", type=int, default=128, help="of sequences")
 ap.add_argument("--target", default="cpu")
 ap.add_argument("--json")
 args = ap.parse_args()
 out = "build/bench"
 os.makedirs(out, exist_ok=True)
 cpu = next(l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name"))
+
+
+# Peak memory of a command and every process that it starts; by a fresh process, since a child counts what its parent held when it was made.
+MEASURE = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
 
 
 def run(cmd):
@@ -45,24 +50,35 @@ def prepare(net):
     model, exe = f"{out}/{net.replace(':', '-')}.onnx", f"{out}/{net.replace(':', '-')}.bin"
     run(["build/mkmodel", name, "-o", model, *keys])
     t = time.perf_counter()
-    run(["build/massc", f"--target={args.target}", model, "-o", exe])
-    compile_s = time.perf_counter() - t
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return model, exe, compile_s, peak
+    peak = run([sys.executable, "-c", MEASURE, "build/massc", f"--target={args.target}", model, "-o", exe])
+    return model, exe, time.perf_counter() - t, int(peak) * 1024
 
 
-def shapes(s, batch):
-    return {i.name: [d if isinstance(d, int) else batch for d in i.shape] for i in s.get_inputs()}
+def feeds(s, batch, seed):
+    """Random inputs of a batch; other symbolic dims (sequence lengths) get --length. Integers are token ids, masks of ones and types of zeros."""
+    rng, out = np.random.default_rng(seed), {}
+    for i in s.get_inputs():
+        dims = [d if isinstance(d, int) else batch if "batch" in d else args.length for d in i.shape]
+        if i.type == "tensor(int64)":
+            out[i.name] = np.ones(dims, np.int64) if "mask" in i.name else np.zeros(dims, np.int64) if "type" in i.name else rng.integers(0, 1000, dims)
+        else:
+            out[i.name] = rng.standard_normal(dims, dtype=np.float32)
+    return out
+
+
+def save(feed):
+    """Options that give them to an executable."""
+    opts = []
+    for k, v in feed.items():
+        np.save(f"{out}/in-{k}.npy", v)
+        opts += ["--input", f"{k}={out}/in-{k}.npy"]
+    return opts
 
 
 def error(exe, s, batch):
-    rng = np.random.default_rng(0)
-    feed = {n: rng.standard_normal(d, dtype=np.float32) for n, d in shapes(s, batch).items()}
+    feed = feeds(s, batch, 0)
     want = s.run(None, feed)
-    cmd = [exe]
-    for k, v in feed.items():
-        np.save(f"{out}/in-{k}.npy", v)
-        cmd += ["--input", f"{k}={out}/in-{k}.npy"]
+    cmd = [exe, *save(feed)]
     for i in range(len(want)):
         cmd += ["--output", f"{out}/out{i}.npy"]
     run(cmd)
@@ -77,11 +93,8 @@ for net in args.nets:
     err = {b: error(exe, session(model, 2), b) for b in (1, 4)}
     for threads in map(int, args.threads.split(",")):
         s = session(model, threads)
-        sh = shapes(s, args.batch)
-        feed = {n: np.random.default_rng(1).standard_normal(d, dtype=np.float32) for n, d in sh.items()}
-        cmd = [exe, f"--bench={args.seconds}", "--json", "--threads", str(threads)]
-        for n, d in sh.items():
-            cmd += ["--input", f"{n}[{','.join(map(str, d))}]=random"]
+        feed = feeds(s, args.batch, 1)
+        cmd = [exe, f"--bench={args.seconds}", "--json", "--threads", str(threads), *save(feed)]
         ours, peers, start = [], [], []
         for _ in range(args.rounds):
             j = json.loads(run(cmd))

@@ -31,6 +31,8 @@ struct cg_chain {
 bool cg_chain_read(struct cg_chain *c, struct ir_arena *a, const struct kir_nest *n, const char **why);
 /* Does e, seen through temporaries, depend on the symbol? */
 bool cg_chain_uses(const struct cg_chain *c, const struct kir_expr *e, const struct ir_ix *sym);
+/* Does the place of something that it reads from memory? */
+bool cg_chain_reads_along(const struct cg_chain *c, const struct kir_expr *e, const struct ir_ix *sym);
 /* c, free of i and j, so that keys j > i + c have no part in row i: a causal mask hides them. NULL: nothing is known. */
 const struct ir_ix *cg_chain_causal(const struct cg_chain *c, struct ir_facts *known);
 #endif

@@ -112,20 +112,26 @@ static bool look(struct read *r, struct term t, struct look *l)
   return true;
 }
 
-struct use { const struct ir_ix *sym; unsigned budget; bool any; };
+struct use { const struct ir_ix *sym; bool memory; unsigned budget; bool any; };
 static void use(const struct cg_chain *c, struct term t, struct use *u)
 {
   if (!u->budget) u->any = true;
   if (u->any) return;
   u->budget--;
   t = resolve(c, t);
-  if (t.e->ix && ir_ix_uses(put(&t.v, t.e->ix), u->sym)) u->any = true;
-  for (unsigned d = 0; d < t.e->n_at; d++) u->any |= ir_ix_uses(put(&t.v, t.e->at[d]), u->sym);
+  if (!u->memory && t.e->ix && ir_ix_uses(put(&t.v, t.e->ix), u->sym)) u->any = true;
+  for (unsigned d = 0; d < t.e->n_at && (!u->memory || t.e->arr->arg); d++) u->any |= ir_ix_uses(put(&t.v, t.e->at[d]), u->sym);
   for (unsigned i = 0; i < t.e->n; i++) use(c, (struct term){ t.e->a[i], t.v }, u);
 }
 bool cg_chain_uses(const struct cg_chain *c, const struct kir_expr *e, const struct ir_ix *sym)
 {
-  struct use u = { sym, MAX_TERMS, false };
+  struct use u = { .sym = sym, .budget = MAX_TERMS };
+  use(c, whole(e), &u);
+  return u.any;
+}
+bool cg_chain_reads_along(const struct cg_chain *c, const struct kir_expr *e, const struct ir_ix *sym)
+{
+  struct use u = { .sym = sym, .memory = true, .budget = MAX_TERMS };
   use(c, whole(e), &u);
   return u.any;
 }

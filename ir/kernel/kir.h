@@ -102,7 +102,7 @@ enum kir_loop_kind { KIR_GRID, KIR_FOR, KIR_PIPE, KIR_WARP, KIR_LANE };
 struct kir_loop { enum kir_loop_kind kind; unsigned n; struct { const char *axis; int64_t step; } part[4]; unsigned unroll, depth, raster; };
 struct kir_stage { const char *operand; enum { KIR_DIRECT, KIR_PACKED, KIR_STAGED } how; const char *via; uint32_t swz; unsigned prefetch; };
 struct kir_sched {
-  const char *kind;                     /* skeleton: naive map row contract window */
+  const char *kind;                     /* skeleton: naive map row contract window chain */
   IR_VEC(struct kir_loop) loops;        /* outermost first; what they leave is the register tile */
   const char *inst;                     /* row of kinst.def: "fma.v16", "mma.m16n8k16.f16.f32"; for map and row: "v16" */
   IR_VEC(struct kir_stage) stages;

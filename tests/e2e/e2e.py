@@ -72,6 +72,7 @@ def run(*args, status=0, timeout=300, env=None, input=None, **more):
     t = time.monotonic()
     p = subprocess.run([str(a) for a in args], capture_output=True, timeout=timeout, env=env, input=input, **more)
     done = Done(args, p.returncode, p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace"), time.monotonic() - t)
+    assert "Sanitizer" not in done.err and "runtime error: " not in done.err, str(done)     # their exit status may look like one of ours
     assert p.returncode >= 0 if status is None else p.returncode == status, str(done)
     return done
 

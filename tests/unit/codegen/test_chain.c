@@ -54,7 +54,7 @@ START_TEST(odd_sizes)
   on(_i);
   for (int i = 0; i < SIZES; i++) {
     mapped(i, (struct size){ sizes[i], sizes[SIZES - 1 - i], 8, 5 + i, 2 }, "", "s[n, o, i, j]*0.125");
-    mapped(i, (struct size){ sizes[SIZES - 1 - i], sizes[i], 1 + i, 16, 1 }, "", "s[n, o, i, j]/8.0");
+    if (i % 2) mapped(i, (struct size){ sizes[SIZES - 1 - i], sizes[i], 1 + i, 16, 1 }, "", "s[n, o, i, j]/8.0");
   }
   mapped(0, (struct size){ 33, 200, 80, 70, 1 }, "", "s[n, o, i, j]*0.125");
   mapped(1, (struct size){ 3, 384, 16, 16, 1 }, "", "s[n, o, i, j]*0.25"); /* whole blocks */
@@ -69,6 +69,7 @@ START_TEST(symbolic_lengths)
   for (unsigned i = 0; i < sizeof long_ / sizeof *long_; i++) {
     struct kir_bind b[2] = { { "I", (int64_t)(i * 11 % 40 + 1) }, { "J", long_[i] } };
     check((int)i, &(struct size){ 0, 0, 8, 9, 2 }, b, 2, QKV "x: f32[2, 1, 1, $J], " Y, "where I in 1..32768, J in 1..32768", SCORES MAPPED("s[n, o, i, j]*0.125 + x[n, 0, 0, j]") SOFTMAX VALUES);
+    if (i % 2) continue;
     check((int)i, &(struct size){ 33, 0, 5, 16, 1 }, b + 1, 1, QKV Y, "where J in 1..32768", SCORES MAPPED("s[n, o, i, j]*0.125") SOFTMAX VALUES);
     check((int)i, &(struct size){ 0, 24, 5, 16, 1 }, b, 1, QKV Y, "where I in 1..512", SCORES MAPPED("s[n, o, i, j]*0.125") SOFTMAX VALUES);
     check((int)i, &(struct size){ 0, 0, 4, 4, 1 }, (struct kir_bind[]){ { "I", 8 }, { "J", long_[i] / 8 * 8 + 8 } }, 2, QKV Y, "where I in 8..64 by 8, J in 8..32768 by 8",
@@ -79,9 +80,9 @@ END_TEST
 /* With 0.5 true, rows with all keys masked are common where there are few: NaN where the mask is -inf, a mean where it is finite. */
 START_TEST(masks)
 {
-  static const int some[][2] = { { 5, 1 }, { 33, 2 }, { 17, 3 }, { 40, 20 }, { 33, 140 } };
+  static const int some[][2] = { { 5, 1 }, { 33, 2 }, { 17, 3 }, { 33, 140 } };
   on(_i);
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 4; i++) {
     struct size z = { some[i][0], some[i][1], 6, 7, 2 };
     mapped(i, z, "x: bool[2, 1, 1, $J], ", "select(x[n, 0, 0, j], s[n, o, i, j]*0.125, -inf)");
     mapped(i, z, "x: bool[2, 1, 1, $J], ", "select(x[n, 0, 0, j], s[n, o, i, j]*0.125, -3.4028235e38)");
@@ -97,9 +98,9 @@ END_TEST
 /* Hidden keys are left out; not where a row might keep none, or the mask is no mask. */
 START_TEST(causal)
 {
-  static const int some[][2] = { { 1, 1 }, { 3, 3 }, { 17, 17 }, { 33, 33 }, { 70, 70 }, { 40, 150 }, { 150, 40 } };
+  static const int some[][2] = { { 1, 1 }, { 3, 3 }, { 33, 33 }, { 40, 150 }, { 70, 40 } };
   on(_i);
-  for (int i = 0; i < 7; i++) {
+  for (int i = 0; i < 5; i++) {
     struct size z = { some[i][0], some[i][1], 6, 7, 2 };
     mapped(i, z, "", "if([j <= i], s[n, o, i, j]*0.125, -inf)");
     mapped(i, z, "", "if([j > i], -3.4028235e38, s[n, o, i, j]*0.125)");
@@ -157,6 +158,32 @@ START_TEST(hidden_keys)
     ck_assert_str_eq(hidden ? ir_ix_str(a, hidden) : "none", map[i].c ? map[i].c : "none");
     ir_arena_destroy(a);
   }
+}
+END_TEST
+/* Each row for itself: tokens that are generated. */
+START_TEST(few_rows)
+{
+  static const int keys[] = { 1, 3, 4, 15, 16, 17, 100, 511, 512, 513, 1100 };
+  on(_i);
+  for (unsigned i = 0; i < sizeof keys / sizeof *keys; i++) {
+    struct size z = { (int)i % 4 + 1, keys[i], 16 + (int)i, 64 - 5 * (int)i, 2 };
+    struct kir_bind b = { "J", keys[i] };
+    if (i % 3 == 0) mapped((int)i, z, "x: f32[2, 1, 1, $J], ", "s[n, o, i, j]*0.125 + x[n, 0, 0, j]");
+    if (i % 3 == 1) mapped((int)i, z, "x: bool[2, 1, $I, $J], ", "select(x[n, 0, i, j], s[n, o, i, j]*0.125, -inf)");
+    if (i % 3 == 2) mapped((int)i, z, "", "if([j <= i + 7], s[n, o, i, j]*0.125, -3.4028235e38)");
+    z.j = 0;
+    check((int)i, &z, &b, 1, QKV Y, "where J in 1..32768", SCORES MAPPED("s[n, o, i, j]*0.125") SOFTMAX VALUES);
+  }
+  if (l.t->vec_lanes < 16) return;
+  struct ir_arena *a = ir_arena_create(); /* it is that form, and what cannot be read in vectors is not */
+  char text[4096];
+  struct size z = { 1, 100, 64, 64, 2 };
+  struct kir_sched *s = cg_skeleton_chain.schedule(a, lw_parse(a, fill_in(text, sizeof text, "nest @t(" QKV Y ") {\n" SCORES MAPPED("s[n, o, i, j]") SOFTMAX VALUES "}", &z)), l.t);
+  ck_assert_str_eq(s->inst, "v16");
+  z.i = 5;
+  s = cg_skeleton_chain.schedule(a, lw_parse(a, fill_in(text, sizeof text, "nest @t(" QKV Y ") {\n" SCORES MAPPED("s[n, o, i, j]") SOFTMAX VALUES "}", &z)), l.t);
+  ck_assert_str_eq(s->inst, "fma.v8");
+  ir_arena_destroy(a);
 }
 END_TEST
 /* [b,h,s,d], keys stored transposed, all three in one array, grouped queries, five axes, none. */
@@ -252,11 +279,13 @@ START_TEST(records)
 {
   static const char *const good[] = { "sched chain { loops = grid n/1 o/1 i/16, for j/24, for j/5, for e/3; tile = fma.v8; k = shared; v = shared }",
                                       "sched chain { loops = grid i/12, grid o/1 n/1, for j/7, for j/7, for e/9; tile = fma.v4 }",
-                                      "sched chain { loops = grid o/1 n/1 i/3, for j/60, for j/10, for e/1; tile = fma; v = shared }" };
+                                      "sched chain { loops = grid o/1 n/1 i/3, for j/60, for j/10, for e/1; tile = fma; v = shared }",
+                                      "sched chain { loops = grid o/1 n/1 i/3, for j/20, for j/3, for e/8; tile = v4 }", "sched chain { loops = grid o/1 n/1 i/1, for j/53, for j/7, for e/9; tile = v16 }" };
   static const char *const bad[] = { "sched chain { loops = grid n/1 o/1 i/16, for j/24, for j/5; tile = fma.v8 }", "sched chain { loops = grid n/1 i/16, for j/24, for j/5, for e/3; tile = fma.v8 }",
                                      "sched chain { loops = grid n/1 o/1 i/12, for j/24, for j/5, for e/3; tile = fma.v8 }", "sched chain { loops = grid n/1 o/2 i/16, for j/24, for j/5, for e/3; tile = fma.v8 }",
                                      "sched chain { loops = grid n/1 o/1 i/16, for j/24, for j/25, for e/3; tile = fma.v8 }", "sched chain { loops = grid n/1 o/1 i/16, for j/24, for j/5, for e/3 }",
-                                     "sched chain { loops = grid n/1 o/1 i/16, for j/24, for j/5, for e/3; tile = mma.m16n8k16.f16.f32 }",
+                                     "sched chain { loops = grid n/1 o/1 i/16, for j/24, for j/5, for e/3; tile = mma.m16n8k16.f16.f32 }", "sched chain { loops = grid n/1 o/1 i/16, for j/24, for j/5, for e/3; tile = v7 }",
+                                     "sched chain { loops = grid n/1 o/1 i/16, for j/24, for j/5, for e/3; tile = v8; k = shared }",
                                      "sched chain { loops = grid n/1 o/1 i/16, for j/1000000000, for j/5, for e/3; tile = fma.v8 }", "sched chain { loops = for j/24, grid n/1 o/1 i/16, for j/5, for e/3; tile = fma.v8 }" };
   const struct cg_skeleton sk = { "chain", as_given, cg_skeleton_chain.lower };
   struct size z = { 21, 53, 6, 9, 2 };
@@ -318,6 +347,7 @@ static void add(TCase *t)
   tcase_add_loop_test(t, masks, 0, 3);
   tcase_add_loop_test(t, causal, 0, 3);
   tcase_add_test(t, hidden_keys);
+  tcase_add_loop_test(t, few_rows, 0, 3);
   tcase_add_loop_test(t, layouts, 0, 3);
   tcase_add_loop_test(t, forms, 0, 3);
   tcase_add_loop_test(t, wide_scores, 0, 3);
@@ -332,27 +362,29 @@ static double now_us(void)
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
-static const char *model(char *out, size_t size, bool sym, int s, bool causal)
+static const char *model(char *out, size_t size, bool sym, int s, bool causal, int rows)
 {
-  char S[16], where[32] = "";
+  char S[16], I[16], where[32] = "";
   snprintf(S, sizeof S, "%d", s);
   if (sym) strcpy(S, "S"), strcpy(where, "where S in 1..32768");
+  strcpy(I, S);
+  if (rows) snprintf(I, sizeof I, "%d", rows);
   snprintf(out, size,
            "nest @t(q: f32[1, %s, 768], k: f32[1, %s, 768], v: f32[1, %s, 768], x: f32[1, 1, 1, %s], y: f32[1, %s, 768] out) %s {\n"
            " s[o < 12, i < %s, j < %s] = sum[d < 64] q[0, i, o*64 + d]*k[0, j, o*64 + d]\n"
            " t[o < 12, i < %s, j < %s] = %s\n m[o < 12, i < %s] = max[j < %s] t[o, i, j]\n"
            " p[o < 12, i < %s, j < %s] = exp(t[o, i, j] - m[o, i])\n l[o < 12, i < %s] = sum[j < %s] p[o, i, j]\n"
            " r[o < 12, i < %s, e < 64] = sum[j < %s] p[o, i, j]/l[o, i]*v[0, j, o*64 + e]\n y[o < 12, i < %s, e < 64] at [0, i, o*64 + e] = r[o, i, e] }",
-           S, S, S, S, S, where, S, S, S, S, causal ? "if([j <= i], s[o, i, j]*0.125, -inf)" : "s[o, i, j]*0.125 + x[0, 0, 0, j]", S, S, S, S, S, S, S, S, S);
+           I, S, S, S, I, where, I, S, I, S, causal ? "if([j <= i], s[o, i, j]*0.125, -inf)" : "s[o, i, j]*0.125 + x[0, 0, 0, j]", I, S, I, S, I, S, I, S, I);
   return out;
 }
-static void bench_one(const struct cg_target *t, bool sym, int s, bool causal)
+static void bench_one(const struct cg_target *t, bool sym, int s, bool causal, int few)
 {
   char text[2048];
   const char *why = "";
   struct ir_arena *a = ir_arena_create();
   struct ir_diags d = { .file = "nest" };
-  model(text, sizeof text, sym, s, causal);
+  model(text, sizeof text, sym, s, causal, few);
   struct kir_nest *n = kir_nest_parse(a, &d, text, strlen(text));
   if (!n) {
     printf("%s\n%s\n", d.first.s, text);
@@ -373,7 +405,7 @@ static void bench_one(const struct cg_target *t, bool sym, int s, bool causal)
   args[3].p = buf + 4 * s * 768;
   args[4].p = buf + 3 * s * 768;
   args[5].i = s;
-  int64_t rows = r->loops.v[0].part[r->loops.v[0].n - 1].step, blocks = (s + rows - 1) / rows;
+  int64_t rows = r->loops.v[0].part[r->loops.v[0].n - 1].step, blocks = ((few ? few : s) + rows - 1) / rows;
   double best = 1e9;
   for (int rep = 0; rep < 60; rep++) {
     int64_t head = rep % HEADS;
@@ -384,7 +416,8 @@ static void bench_one(const struct cg_target *t, bool sym, int s, bool causal)
   }
   struct ir_buf o = { 0 };
   kir_sched_print(&o, r);
-  printf("%s %s%d%s: %.1f us a head, %.1f GFLOP/s  spills %d  %.*s", t->name, sym ? "S = " : "", s, causal ? " causal" : "", best, 4.0 * s * s * WIDTH / best / 1e3,
+  printf("%s %s%d%s%s: %.1f us a head, %.1f GFLOP/s  spills %d  %.*s", t->name, sym ? "S = " : "", s, causal ? " causal" : "", few ? ", one row" : "", best,
+         4.0 * (few ? few : s) * s * WIDTH / best / 1e3,
          native_spills(k, t, &why), (int)o.n, o.s);
   ir_buf_deinit(&o);
   native_unload(f);
@@ -397,7 +430,7 @@ static int bench(void)
   static const int at[] = { 128, 256, 512, 1024 };
   for (unsigned l = 3; l-- > 0;)
     for (unsigned i = 0; i < 4; i++)
-      for (unsigned f = 0; f < 3; f++) bench_one(cg_target_at(l), f > 0, at[i], f > 1);
+      for (unsigned f = 0; f < 4; f++) bench_one(cg_target_at(l), f == 1 || f == 2, at[i], f == 2, f == 3);
   return 0;
 }
 int main(int argc, char **argv)
