@@ -240,11 +240,16 @@ static void narrow_from(struct ir_module *m, const struct ir_ix *e)
     else if (kn < 0 && kn > INT64_MIN) ir_ix_narrow(v, -IR_IX_INF, ir_floordiv(rn, -kn));
   }
 }
-static void add_require(struct ir_module *m, const struct ir_ix *e, bool eq, const char *why)
+static bool push_require(struct ir_module *m, const struct ir_ix *e, bool eq, const char *why)
 {
   for (uint32_t i = 0; i < m->requires.n; i++)
-    if (m->requires.v[i].e == e && m->requires.v[i].eq == eq) return;
+    if (m->requires.v[i].e == e && m->requires.v[i].eq == eq) return false;
   ir_push(m->arena, &m->requires, ((struct ir_require){ e, eq, why ? ir_intern(m->strs, why, strlen(why)) : NULL }));
+  return true;
+}
+static void add_require(struct ir_module *m, const struct ir_ix *e, bool eq, const char *why)
+{
+  if (!push_require(m, e, eq, why)) return;
   ir_facts_push(&m->facts, e);
   narrow_from(m, e);
   if (!eq) return;
@@ -297,6 +302,15 @@ static bool one_together(struct ir_module *m, const struct ir_ix *a, const struc
 }
 /* known to be different from 1 */
 static bool not_one(struct ir_module *m, const struct ir_ix *a) { return ir_prove_eq0(&m->facts, ir_ix_addi(a, -1)) == IR_NO; }
+/* bcast(a, b) checks at run time that its operands fit, but where r is known to be 2 or more it is r itself, and that x is 1 or r needs a requirement: (x - 1)*(x - r) = 0.
+ * It is no fact for the prover, which is linear. */
+static bool require_one_or(struct ir_module *m, const struct ir_ix *x, const struct ir_ix *r)
+{
+  const struct ir_ix *e = ir_ix_mul(ir_ix_addi(x, -1), ir_ix_sub(x, r));
+  enum ir_proof p = ir_prove_eq0(&m->facts, e);
+  if (p == IR_UNKNOWN) push_require(m, e, true, "broadcasting");
+  return p != IR_NO;
+}
 const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b)
 {
   if (a == b || ir_ix_is(b, 1)) return a;
@@ -308,7 +322,8 @@ const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a,
   bool a1 = not_one(m, a), b1 = not_one(m, b);
   if (equal == IR_NO && a1 && b1) return NULL;
   if ((a1 && b1) || one_together(m, a, b) || one_together(m, b, a)) return ir_require_eq(m, a, b, "broadcasting") ? plain : NULL;
-  return ir_ix_bcast(a, b);
+  const struct ir_ix *r = ir_ix_bcast(a, b);
+  return (r != a || require_one_or(m, b, r)) && (r != b || require_one_or(m, a, r)) ? r : NULL;
 }
 
 /* ---- symbols that are elements of inputs ---- */

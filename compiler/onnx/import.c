@@ -148,11 +148,13 @@ static const struct ir_ix *named_dim(struct onnx_importer *im, const char *name)
   ir_push(im->arena, &im->dims, ((struct onnx_dim){ name, e }));
   return e;
 }
+/* Exporters' words for "unknown": they stand for several dims at once, which are not equal. */
+static bool says_unknown(const char *name) { return !strcmp(name, "?") || !strcmp(name, "-1") || !strcmp(name, "None"); }
 static const struct ir_ix *input_dim(struct onnx_importer *im, const char *input, unsigned axis, const Onnx__TensorShapeProto__Dimension *d, int64_t given)
 {
   if (given >= 0) return ir_ix_int(im->m->ixs, given);
   if (d && d->has_dim_value && d->dim_value >= 0) return ir_ix_int(im->m->ixs, d->dim_value);
-  if (d && has(d->dim_param)) return named_dim(im, d->dim_param);
+  if (d && has(d->dim_param) && !says_unknown(d->dim_param)) return named_dim(im, d->dim_param);
   return named_dim(im, ir_arena_printf(im->arena, "%s.%u", input, axis));   /* exporters also write -1 for "unknown" */
 }
 static bool check_given(struct onnx_importer *im, const char *input, const Onnx__TensorShapeProto *shape, const int64_t *given, unsigned rank)

@@ -150,6 +150,11 @@ START_TEST(dims_broadcast_by_the_rule)
   const struct ir_ix *n2 = ir_ix_addi(n, 1);
   ck_assert_ptr_eq(ir_dim_broadcast(f.m, n2, four), four);
   ck_assert_uint_eq(f.m->requires.n, 1);
+  /* m may be 1 or 4, and nothing else */
+  ck_assert_ptr_eq(ir_dim_broadcast(f.m, m, four), four);
+  ck_assert_uint_eq(f.m->requires.n, 2);
+  ck_assert_ptr_eq(f.m->requires.v[1].e, ir_ix_mul(ir_ix_addi(m, -1), ir_ix_addi(m, -4)));
+  ck_assert(f.m->requires.v[1].eq);
   ck_assert_int_eq(ir_prove_eq0(&f.m->facts, ir_ix_addi(n, -3)), IR_YES);
   DONE(f);
 }

@@ -247,6 +247,25 @@ START_TEST(names_of_dims_cannot_be_taken_for_coordinates)
   ck_assert_str_eq(ir_type_str(arena, accepted(13)->main->params.v[0]->type), "f32[c0_,past_seq_1]");
 }
 END_TEST
+/* "?" twice, as paddle2onnx writes height and width: two dims, and not equal ones. */
+START_TEST(unknown_is_no_name_of_a_dim)
+{
+  static const char *const word[] = { "?", "-1", "None" };
+  for (unsigned i = 0; i < sizeof word / sizeof *word; i++) {
+    struct ir_buf v = { 0 }, type = { 0 }, tensor = { 0 }, shape = { 0 }, d = { 0 }, e = { 0 };
+    begin();
+    w_str(&d, 2, word[i]); w_str(&e, 2, word[i]);
+    w_msg(&shape, 1, d); w_msg(&shape, 1, e);
+    w_int(&tensor, 1, 1); w_msg(&tensor, 2, shape); w_msg(&type, 1, tensor); w_str(&v, 1, "x"); w_msg(&v, 2, type);
+    w_msg(&graph, 11, v);
+    plain("Relu", "x", "y"); output("y");
+    const struct ir_type *x = accepted(13)->main->params.v[0]->type;
+    ck_assert_ptr_nonnull(ir_ix_as_sym(x->dim[0]));
+    ck_assert_ptr_nonnull(ir_ix_as_sym(x->dim[1]));
+    ck_assert_ptr_ne(x->dim[0], x->dim[1]);
+  }
+}
+END_TEST
 /* x.view(x.shape[0], -1), as exporters write it: nothing of the shape computation is left. */
 START_TEST(shape_computations_vanish)
 {
@@ -602,6 +621,7 @@ int main(void)
   tcase_add_test(t, declared_shapes_are_hints);
   tcase_add_test(t, absurd_inputs_are_refused);
   tcase_add_test(t, dims_become_symbols);
+  tcase_add_test(t, unknown_is_no_name_of_a_dim);
   tcase_add_test(t, dim_option_binds_and_bounds);
   tcase_add_test(t, bad_options_are_refused);
   tcase_add_test(t, shape_option_gives_sizes);
