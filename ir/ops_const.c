@@ -22,8 +22,14 @@ const struct ir_op_def ir_def_const = { .name = "const", .class = IR_C_CONST, .n
 static const struct ir_attr *index_exprs(const struct ir_node *n) { return ir_attr_find(n, "e"); }
 static bool index_infer(struct ir_module *m, struct ir_node *n, const struct ir_type **out)
 {
+  const struct ir_attr *e = index_exprs(n);
+  int64_t count;
   out[0] = op_type_of_dims(m, n, ir_attr_find(n, "elem")->elem, "dims");
-  return out[0] != NULL;
+  if (!out[0]) return false;
+  if (e->n == 1) return true;
+  if (out[0]->rank != 1 || !ir_type_static(out[0], NULL, &count) || count != e->n)
+    return ir_op_error(m, n, IR_M0302, "%u expressions for %s: one, or one per element", e->n, ir_type_str(m->arena, out[0]));
+  return true;
 }
 static bool index_form(struct ir_module *m, struct ir_node *n)
 {

@@ -82,7 +82,7 @@ static bool view_infer(struct ir_module *m, struct ir_node *n, const struct ir_t
   const struct ir_attr *map = ir_attr_find(n, "map"), *wrap = ir_attr_find(n, "wrap");
   const struct ir_type *t = op_type_of_dims(m, n, x->type->elem, "dims");
   if (!t) return false;
-  if (map->n != x->type->rank) return ir_op_error(m, n, IR_M0302, "map has %u entries for %s", map->n, ir_type_str(m->arena, x->type));
+  if ((map ? map->n : 0) != x->type->rank) return ir_op_error(m, n, IR_M0302, "map has %u entries for %s", map ? map->n : 0, ir_type_str(m->arena, x->type));
   if (t->rank + n->n_in - 1 > IR_IX_COORDS) return ir_op_error(m, n, IR_M0302, "rank and indices together are more than %d", IR_IX_COORDS);
   if (wrap && wrap->n != n->n_in - 1) return ir_op_error(m, n, IR_M0302, "wrap has %u entries for %u indices", wrap->n, n->n_in - 1);
   for (unsigned i = 1; i < n->n_in; i++) {
