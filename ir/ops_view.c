@@ -109,7 +109,7 @@ static struct kir_expr *view_nest(struct kir_nest_builder *b, const struct ir_no
     if (!e) return NULL;
     to[r->rank + i - 1] = wrap && !ir_ix_is(wrap->ix[i - 1], 0) ? wrapped(e, kir_dim(b, wrap->ix[i - 1])) : e;
   }
-  for (unsigned d = 0; d < map->n; d++) {
+  for (unsigned d = 0; map && d < map->n; d++) {
     const struct ir_ix *e = kir_dim(b, map->ix[d]), *dim = kir_dim(b, n->in[0]->type->dim[d]);
     e = ir_ix_subst(e, from, to, k);
     bool in = ir_known_ge0(&kir_builder_nest(b)->facts, e) && ir_known_ge0(&kir_builder_nest(b)->facts, ir_ix_sub(ir_ix_addi(dim, -1), e));
@@ -152,7 +152,7 @@ static bool view_eval(struct ir_eval_ctx *c, const struct ir_node *n)
       if (loaded[i - 1] < 0) loaded[i - 1] += sizes[i - 1];
     }
     int64_t from = 0, e;
-    for (unsigned d = 0; d < map->n; d++) {
+    for (unsigned d = 0; map && d < map->n; d++) {
       if (!ir_ix_eval(map->ix[d], &env, &e)) return ir_op_error(c->m, n, IR_M0302, "a place cannot be computed");
       from = from * x->dim[d] + inside(e, x->dim[d]);
     }
