@@ -82,7 +82,7 @@ def massc(*args, **more):
 
 
 def mkmodel(name, out, *args):
-    run(MKMODEL, name, "-o", out, *args)
+    run(MKMODEL, os.path.join(TESTS, "..", "models", name + ".yaml"), "-o", out, *args)
     return out
 
 
