@@ -65,7 +65,8 @@ static bool reduce_form(struct ir_module *m, struct ir_node *n)
   if (!x->form || !x->form_n || n->out[0]->type->rank > 1) return false;
   const struct ir_ix *v = x->form[0];
   enum kir_red r = red(n);
-  if (x->type->rank == 0 || !ir_attr_find(n, "axes")) return false;
+  const int64_t *axes;
+  if (x->type->rank == 0 || ir_attr_get_ints(n, "axes", &axes) != 1) return false;   /* no axes: nothing is reduced */
   for (unsigned i = 1; i < x->form_n; i++)
     v = r == KIR_SUM ? ir_ix_add(v, x->form[i]) : r == KIR_PROD ? ir_ix_mul(v, x->form[i]) : r == KIR_MAX ? ir_ix_max(v, x->form[i]) : r == KIR_MIN ? ir_ix_min(v, x->form[i]) : NULL;
   if (!v || r > KIR_MIN) return false;
