@@ -343,6 +343,26 @@ static struct kir_op *memo_add(struct cg_flat *f, const void *what, const struct
   return o;
 }
 
+/* Does e read an array? Then its value exists only where the element that it belongs to does. */
+static bool loads(const struct ir_ix *e, unsigned depth)
+{
+  for (unsigned i = 0, n = e && depth < 64 ? ir_ix_nterms(e) : 0; i < n; i++) {
+    unsigned nf;
+    const struct ir_atom *const *fa;
+    ir_ix_term(e, i, &nf, &fa);
+    for (unsigned j = 0; j < nf; j++)
+      if (fa[j]->kind == IR_ATOM_LOAD || (fa[j]->kind != IR_ATOM_SYM && (loads(fa[j]->a, depth + 1) || loads(fa[j]->b, depth + 1)))) return true;
+  }
+  return false;
+}
+/* Lane j of e. Behind the tail an address that reads an index is that of the last lane that takes part: indices are read whether a guard holds or not. */
+static const struct ir_ix *lane_of(struct cg_flat *f, const struct ir_ix *e, unsigned j)
+{
+  struct ir_ixs *t = f->k->ixs;
+  if (!f->upto || !j || !loads(e, 0)) return no_v(f, e, j);
+  const struct ir_ix *lane = ir_ix_max(ir_ix_min(ir_ix_int(t, j), ir_ix_addi(f->upto, -1)), ir_ix_int(t, 0));
+  return ir_ix_subst1(e, f->v, ir_ix_simplify(&f->k->facts, lane));
+}
 static struct kir_op *read_lanes(struct cg_flat *f, struct kir_arr *arr, const struct ir_ix *const *c, const struct kir_expr *els)
 {
   const struct ir_ix *v = f->v, *at[IR_MAX_RANK], *conds[64];
@@ -350,7 +370,7 @@ static struct kir_op *read_lanes(struct cg_flat *f, struct kir_arr *arr, const s
   struct kir_op *r = NULL;
   if (nc) memcpy(conds, f->conds.v, nc * sizeof *conds);
   for (unsigned j = 0; j < lanes; j++) {
-    for (unsigned d = 0; d < arr->rank; d++) at[d] = no_v(f, c[d], j);
+    for (unsigned d = 0; d < arr->rank; d++) at[d] = lane_of(f, c[d], j);
     for (unsigned i = 0; i < nc; i++) f->conds.v[i] = no_v(f, conds[i], j);
     f->v = NULL;
     f->lanes = 1;
