@@ -27,6 +27,7 @@ static void check(const struct massrt_span *b, uint32_t n)
       if (b[i].bytes && b[k].bytes && overlap(&b[i], &b[k]) && b[i].offset < b[k].offset + b[k].bytes && b[k].offset < b[i].offset + b[i].bytes)
         ir_bug("memory", "buffers %u and %u live at the same time and overlap", i, k);
 }
+enum { MOST_BYTES = 1 << 30 };   /* a bound that asks for more (a slice "to the end" written as 10^9) is no size to reserve: planned per shape */
 /* The most bytes that a buffer can have, when every symbol in its size is bounded (by --dim). */
 static bool most_bytes(struct ir_module *m, const struct ir_ix *e, int64_t *out)
 {
@@ -36,7 +37,7 @@ static bool most_bytes(struct ir_module *m, const struct ir_ix *e, int64_t *out)
     if (s->hi >= INT32_MAX && ir_ix_uses(e, ir_ix_find(m->ixs, s->name))) return false;
   }
   ir_ix_range(e, &lo, out);
-  return *out != IR_IX_INF;
+  return *out <= MOST_BYTES;
 }
 bool pass_memory(struct pass_ctx *c)
 {
