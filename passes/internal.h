@@ -10,13 +10,14 @@
 /* ---- rewriting (rewrite.c) ---- */
 /* A builder that puts nodes before n and gives them n's origin. */
 struct ir_builder pass_at(struct ir_node *n);
-/* Replaces the one result of n and erases n if nothing reads it. */
+/* Replaces the one result of n wherever it is read; n itself goes with the next sweep. */
 void pass_replace(struct pass_ctx *c, struct ir_node *n, struct ir_value *with);
 static inline bool pass_has_op(const struct ir_value *v, enum ir_op op) { return v->def && v->def->op == op; }
 static inline bool pass_one_use(const struct ir_value *v) { return v->uses.n == 1 && !ir_value_is_result(v); }
 /* A map of two operands of which one is a weight: that one, and the other in *x. */
 struct ir_value *pass_weight_operand(const struct ir_node *n, struct ir_value **x);
 
+int pass_by_order(const void *a, const void *b);                    /* of two struct ir_node *, for qsort: the graph's order */
 struct pass_nodes { struct ir_node **v; uint32_t n, cap; };
 void pass_sort_nodes(struct pass_ctx *c, struct pass_nodes *s);   /* in the order of the graph's list; renumbers it */
 

@@ -19,11 +19,6 @@ static void pull_views(struct pass_ctx *c, struct pass_fusion *f, struct ir_node
     ir_push(c->scratch, &f->nodes, copy);
   }
 }
-static int by_order(const void *a, const void *b)
-{
-  const struct ir_node *x = *(struct ir_node *const *)a, *y = *(struct ir_node *const *)b;
-  return (x->order > y->order) - (x->order < y->order);
-}
 static const char *name_of(struct pass_ctx *c, const struct pass_fusion *f)
 {
   struct ir_buf b = { 0 };
@@ -45,7 +40,7 @@ static void outline(struct pass_ctx *c, struct pass_fusion *f)
 {
   f->done = true;
   for (uint32_t i = 0, n = f->nodes.n; i < n; i++) pull_views(c, f, f->nodes.v[i]);
-  qsort(f->nodes.v, f->nodes.n, sizeof *f->nodes.v, by_order);
+  qsort(f->nodes.v, f->nodes.n, sizeof *f->nodes.v, pass_by_order);
   struct ir_attr anchor = ir_attr_str("anchor", f->anchor ? ir_op_def(f->anchor->op)->name : "map");
   struct ir_node *comp = f->anchor && f->anchor->op == IR_OP_composite ? f->anchor : NULL;
   struct ir_node *g = ir_outline(c->m->main, IR_OP_group, f->nodes.v, f->nodes.n, name_of(c, f));

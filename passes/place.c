@@ -77,12 +77,11 @@ static const char *place_of(const struct ir_node *n, const rows_vec *rows)
 static const char *value_place(const struct ir_value *v) { return v->def ? v->def->place : "cpu"; }
 
 /* One transfer per value and place. */
-static struct ir_value *transferred(struct pass_ctx *c, struct ir_value *v, const char *place, struct ir_node *before)
+static struct ir_value *transferred(struct pass_ctx *c, struct ir_value *v, const char *place)
 {
   for (uint32_t i = 0; i < v->uses.n; i++)
     if (v->uses.v[i]->op == IR_OP_transfer && !strcmp(v->uses.v[i]->place, place)) return v->uses.v[i]->out[0];
   struct ir_builder b = { .g = c->m->main, .at = v->def ? v->def->next : c->m->main->first, .prov = v->def ? v->def->prov : NULL };
-  (void)before;
   struct ir_attr a = ir_attr_str("place", place);
   struct ir_node *t = ir_build(&b, IR_OP_transfer, &v, 1, &a, 1);
   t->place = place;
@@ -99,7 +98,7 @@ bool pass_place(struct pass_ctx *c)
     if (n->op == IR_OP_transfer || (n->n_out && pass_is_weight(n->out[0]))) continue;
     for (unsigned i = 0; i < n->n_in; i++) {
       if (pass_is_weight(n->in[i]) || !strcmp(value_place(n->in[i]), n->place)) continue;
-      ir_node_set_in(n, i, transferred(c, n->in[i], n->place, n));
+      ir_node_set_in(n, i, transferred(c, n->in[i], n->place));
       c->changed = true;
     }
   }

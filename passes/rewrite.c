@@ -22,7 +22,7 @@ struct ir_value *pass_weight_operand(const struct ir_node *n, struct ir_value **
   return NULL;
 }
 
-static int by_order(const void *a, const void *b)
+int pass_by_order(const void *a, const void *b)
 {
   const struct ir_node *x = *(struct ir_node *const *)a, *y = *(struct ir_node *const *)b;
   return (x->order > y->order) - (x->order < y->order);
@@ -30,5 +30,5 @@ static int by_order(const void *a, const void *b)
 void pass_sort_nodes(struct pass_ctx *c, struct pass_nodes *s)
 {
   ir_graph_order(c->m->main);
-  qsort(s->v, s->n, sizeof *s->v, by_order);
+  qsort(s->v, s->n, sizeof *s->v, pass_by_order);
 }

@@ -64,6 +64,15 @@ bool pass_weights(struct pass_ctx *c)
   return true;
 }
 
+/* Weights are too large for an arena; without memory for a slice there is no output. n == 0 gives a block too. */
+static void *claim(int64_t n, size_t bytes)
+{
+  void *p = calloc(n ? (size_t)n : 1, bytes);
+  if (p) return p;
+  fprintf(stderr, "massc: out of memory\n");
+  exit(IR_EXIT_BUG);
+}
+
 /* ---- values as strided views ---- */
 struct view { const unsigned char *p; unsigned rank; int64_t dim[IR_MAX_RANK], stride[IR_MAX_RANK]; void *owned; };  /* strides in elements */
 
@@ -91,8 +100,7 @@ static struct view view_new(const struct ir_type *t)
   int64_t n;
   if (!ir_type_static(t, x.dim, &n)) ir_bug("weights", "a weight of unknown shape");
   dense_strides(&x);
-  x.p = x.owned = malloc((size_t)(n ? n : 1) * ir_elem_bytes(t->elem));
-  if (!x.p) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
+  x.p = x.owned = claim(n, ir_elem_bytes(t->elem));
   return x;
 }
 /* Calls row(arg, offsets of the operands, n) for each innermost run; offs[i] counts in strides of x[i]. */
@@ -164,8 +172,7 @@ static struct view compact(struct view x, unsigned size)   /* dense again */
 {
   struct view r = x;
   int64_t n = view_elems(&x);
-  r.p = r.owned = malloc((size_t)(n ? n : 1) * size);
-  if (!r.owned) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
+  r.p = r.owned = claim(n, size);
   dense_strides(&r);
   struct walk w = { .x = { &r, &x }, .n = 2 };
   int64_t c[IR_MAX_RANK] = { 0 };
@@ -261,8 +268,7 @@ static void make_tables(struct packer *k)
   int64_t c[IR_MAX_RANK] = { 0 };
   k->separable = !at || separable(at, rank);
   for (unsigned d = 0; d < rank; d++) {
-    k->at[d] = malloc((size_t)(k->x.dim[d] + 1) * sizeof(int64_t));
-    if (!k->at[d]) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
+    k->at[d] = claim(k->x.dim[d] + 1, sizeof(int64_t));
   }
   if (!at) {
     int64_t stride = 1, hi, lo;
@@ -321,8 +327,7 @@ static bool put(struct ir_diags *d, const char *path, int fd, const void *p, siz
 static int64_t slice_end(const struct packer *k, int64_t lo, int64_t rest, int64_t *first, int64_t *end)
 {
   int64_t n = k->x.dim[0], best = n, a = INT64_MAX, b = INT64_MIN, max = SLICE / k->size;
-  int64_t *least = malloc((size_t)(n + 1) * sizeof *least);
-  if (!least) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
+  int64_t *least = claim(n + 1, sizeof *least);
   least[n] = INT64_MAX;
   for (int64_t i = n; i-- > lo;) least[i] = least[i + 1] < k->at[0][i] ? least[i + 1] : k->at[0][i];
   bool found = false;
@@ -352,8 +357,7 @@ static bool write_weight(struct pass_program *p, struct ir_diags *d, const struc
   for (int64_t lo = 0, hi; lo < k.x.dim[0] && ok; lo = hi) {
     if (k.separable && w->bytes > SLICE) hi = slice_end(&k, lo, rest, &first, &end);
     else hi = k.x.dim[0];
-    unsigned char *buf = calloc((size_t)(end - first), k.size);
-    if (!buf) { fprintf(stderr, "massc: out of memory\n"); exit(IR_EXIT_BUG); }
+    unsigned char *buf = claim(end - first, k.size);
     pack(&k, lo, hi, buf, first);
     ok = put(d, path, fd, buf, (size_t)(end - first) * k.size, base + (int64_t)w->offset + first * k.size);
     free(buf);
