@@ -43,7 +43,8 @@ const char *kir_arr_name(struct ir_arena *a, const char *s, struct kir_arr *cons
   return r;
 }
 
-struct kir_arr *kir_arg(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim, bool out)
+/* An array over 0..dim in each axis, with a name of its own. */
+static struct kir_arr *new_arr(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim)
 {
   IR_ASSERT(rank <= IR_MAX_RANK);
   struct kir_arr *r = IR_NEW(n->arena, struct kir_arr);
@@ -54,6 +55,11 @@ struct kir_arr *kir_arg(struct kir_nest *n, const char *name, enum ir_elem e, un
     r->lo[d] = ir_ix_int(n->ixs, 0);
     r->hi[d] = r->shape[d] = dim[d];
   }
+  return r;
+}
+struct kir_arr *kir_arg(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim, bool out)
+{
+  struct kir_arr *r = new_arr(n, name, e, rank, dim);
   r->arg = true;
   r->out = out;
   r->index = n->args.n;
@@ -62,15 +68,7 @@ struct kir_arr *kir_arg(struct kir_nest *n, const char *name, enum ir_elem e, un
 }
 struct kir_arr *kir_nest_temp(struct kir_nest *n, const char *name, enum ir_elem e, unsigned rank, const struct ir_ix *const *dim)
 {
-  IR_ASSERT(rank <= IR_MAX_RANK);
-  struct kir_arr *r = IR_NEW(n->arena, struct kir_arr);
-  r->name = kir_arr_name(n->arena, name, n->args.v, n->args.n, n->temps.v, n->temps.n);
-  r->elem = e;
-  r->rank = rank;
-  for (unsigned d = 0; d < rank; d++) {
-    r->lo[d] = ir_ix_int(n->ixs, 0);
-    r->hi[d] = r->shape[d] = dim[d];
-  }
+  struct kir_arr *r = new_arr(n, name, e, rank, dim);
   r->index = n->temps.n;
   ir_push(n->arena, &n->temps, r);
   return r;
