@@ -70,7 +70,7 @@ static bool split_by(struct ir_ixs *t, const struct ir_facts *f, const struct po
     int64_t k = r->v[i].k, q = ir_floordiv(k, g);
     if (k % g && r->v[i].m->n) { rest.v[rest.n++] = r->v[i]; continue; }
     if (q) l->v[l->n++] = (struct term){ q, r->v[i].m };
-    if (k % g) rest.v[rest.n++] = (struct term){ k - g * q, r->v[i].m };
+    if (k % g) rest.v[rest.n++] = (struct term){ ir_floormod(k, g), r->v[i].m };
   }
   if (!l->n) return false;
   if (rest.n == 0 || (rest.n == 1 && !rest.v[0].m->n)) return true;
@@ -90,7 +90,8 @@ static const struct ir_ix *div_const(struct ir_ixs *t, const struct ir_facts *f,
     if (!m->n) whole = ir_floordiv(k, b);
     else if (k % b == 0 || !m->div) whole = k / b;
     if (whole) q.v[q.n++] = (struct term){ whole, m };
-    if (k - whole * b) r.v[r.n++] = (struct term){ k - whole * b, m };
+    int64_t rest = m->n ? k - whole * b : ir_floormod(k, b);           /* a floor times b may lie below the smallest integer */
+    if (rest) r.v[r.n++] = (struct term){ rest, m };
   }
   if (!r.n) return ix_of_poly(t, &q);
   if (q.n && constant_quotient(t, f, &r, bx, &c)) return plus(t, &q, ir_ix_int(t, c));

@@ -346,7 +346,7 @@ static void climb(struct verify *v, const struct kir_op *o, const struct access 
           int64_t before = kir_ix_run(v->m, x->off, &v->row), back = *at;
           *at += i % 2 ? step : -step;
           bool in = *at >= 0 && (var[i / 2] != v->lane || *at < v->k->lanes) && (var[i / 2] != v->warp || *at < v->k->warps);
-          if (in && live(v, o, x) && sign * (kir_ix_run(v->m, x->off, &v->row) - before) > 0) {
+          if (in && live(v, o, x) && (sign > 0 ? kir_ix_run(v->m, x->off, &v->row) > before : kir_ix_run(v->m, x->off, &v->row) < before)) {
             moved = true;
             continue;
           }
@@ -407,7 +407,7 @@ static bool number(struct verify *v, const struct kir_reg *r, const struct ir_ix
   for (unsigned i = 0; i < SAMPLES; i++)
     if (sample(v)) {
       int64_t k = kir_ix_run(v->m, e, &v->row);
-      if (k < 0 || k + n > r->count) return fail(v, 4, "%%%s has no register %lld", r->name, (long long)(k + n - 1));
+      if (k < 0 || k > (int64_t)r->count - n) return fail(v, 4, "%%%s has no register %lld", r->name, (long long)(k < 0 ? k : k > INT64_MAX - n ? k : k + n - 1));
     } else v->row.failed = false;
   return true;
 }
