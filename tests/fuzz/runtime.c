@@ -180,7 +180,7 @@ static bool run_cli(const unsigned char *p, size_t n)
   static int quiet = -1;
   enum { MAX_WORDS = 64 };
   char *argv[MAX_WORDS + 3], *text = malloc(n + 1), *s = text;
-  int argc = 1;
+  int argc = 2;
   bool info = false;
   argv[0] = "sample";
   if (quiet < 0) {                       /* both outputs and the input go nowhere; what a finding says is still on the parent's */
@@ -191,7 +191,7 @@ static bool run_cli(const unsigned char *p, size_t n)
   memcpy(text, p, n);
   text[n] = 0;
   for (char *w; argc < MAX_WORDS && (w = strsep(&s, "\n"));) { argv[argc++] = w; info |= writes(w); }
-  if (info) argv[argc++] = "--info";
+  argv[1] = info ? "--info" : "--top=1";   /* in front: behind, an option that lacks its value would take it */
   argv[argc] = NULL;
   int err = dup(2);
   dup2(quiet, 2);
