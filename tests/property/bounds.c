@@ -179,6 +179,11 @@ bool bounds_of(struct ir_arena *a, struct ir_module *m, struct ir_tensor *const 
     ir_push(a, &all.key, n->out[0]);
     ir_push(a, &all.v, r);
   }
-  for (uint32_t i = 0; i < kept; i++) out->err[i] = find(&all, g->results.v[i])->err;
+  out->all_good = true;
+  for (uint32_t i = 0; i < kept; i++) {
+    const struct val *v = find(&all, g->results.v[i]);
+    out->err[i] = v->err;
+    out->all_good &= v->good;
+  }
   return true;
 }

@@ -132,6 +132,7 @@ static bool run_sizes(struct run *r, const struct kase *k, unsigned z, struct ma
   struct ir_tensor **ins = case_inputs(r->a, m->main, &k->sizes[z], k->data);
   if (!ins) return fail(r, "a symbol without a size");
   if (!bounds_of(r->a, m, ins, &b)) return fail(r, "the evaluator refuses: %s", b.why);
+  if (!b.all_good) return fail(r, "no useful bound");
   uint32_t n_in = m->main->params.n, n_out = m->main->results.n;
   struct massrt_tensor *in = IR_NEWN(r->a, struct massrt_tensor, n_in + 1), *out = IR_NEWN(r->a, struct massrt_tensor, n_out + 1);
   for (uint32_t i = 0; i < n_in; i++) TRY(tensor_of(r, ins[i], true, &in[i]));

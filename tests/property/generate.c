@@ -60,7 +60,7 @@ static void make_symbols(struct gen *g)
 static const struct ir_ix *any_dim(struct gen *g) { return rnd_chance(g->r, 2) ? g->sym[rnd_below(g->r, g->n_sym)] : num(g, RND_PICK(g->r, sizes)); }
 static enum ir_elem any_elem(struct gen *g)
 {
-  static const enum ir_elem rare[] = { IR_f64, IR_f16, IR_bf16, IR_i32, IR_i64, IR_u8, IR_i8, IR_i16, IR_u32, IR_bool };
+  static const enum ir_elem rare[] = { IR_f64, IR_f16, IR_bf16, IR_i32, IR_i64, IR_i64, IR_u8, IR_i8, IR_i16, IR_u32, IR_bool };
   return rnd_chance(g->r, 4) ? RND_PICK(g->r, rare) : IR_f32;
 }
 static char class(const struct ir_value *v) { return ir_elem_class(v->type->elem); }
@@ -452,7 +452,7 @@ static struct ir_value *g_norm(struct gen *g)
 }
 static const struct { struct ir_value *(*fn)(struct gen *g); unsigned weight; } kinds[] = {
   { g_unary, 5 }, { g_positive, 2 }, { g_binary, 8 }, { g_div, 1 }, { g_compare, 2 }, { g_select, 2 }, { g_cast, 2 }, { g_transpose, 4 }, { g_reshape, 5 }, { g_broadcast, 3 }, { g_slice, 4 },
-  { g_pad, 3 }, { g_concat, 3 }, { g_gather, 2 }, { g_reduce, 5 }, { g_argreduce, 1 }, { g_prefix, 1 }, { g_window, 4 }, { g_conv, 6 }, { g_dot, 6 }, { g_index, 1 }, { g_view, 2 }, { g_softmax, 2 }, { g_norm, 2 },
+  { g_pad, 3 }, { g_concat, 3 }, { g_gather, 3 }, { g_reduce, 5 }, { g_argreduce, 1 }, { g_prefix, 1 }, { g_window, 4 }, { g_conv, 6 }, { g_dot, 6 }, { g_index, 1 }, { g_view, 2 }, { g_softmax, 2 }, { g_norm, 2 },
 };
 
 /* ---- a graph ---- */

@@ -43,7 +43,7 @@ bool generate(struct rnd *r, struct kase *out);                          /* fals
 /* ---- bounds.c: what a compiled program may differ by ----
  * Evaluates every value of m->main and bounds the distance of any correct evaluation in the values' own types, sums in any order. good[i] of the i-th node in
  * list order: the bound is useful and no step was decided by a rounding. Bounds of the results in out_err (0: must be equal). False: m cannot be evaluated. */
-struct bounds { unsigned n_nodes; bool *good; double *err; /* per result */ struct ir_tensor **result; const char *why; };
+struct bounds { unsigned n_nodes; bool *good, all_good; /* of the results */ double *err; /* per result */ struct ir_tensor **result; const char *why; };
 bool bounds_of(struct ir_arena *a, struct ir_module *m, struct ir_tensor *const *ins, struct bounds *out);
 
 /* ---- execute.c: one configuration, in this process ----
