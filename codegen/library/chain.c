@@ -113,6 +113,7 @@ struct plan {
 static bool unit(const struct plan *p, const struct kir_expr *e, const struct ir_ix *x)
 {
   const struct ir_ix *co, *rest;
+  while (e->kind == KIR_E_CAST) e = e->a[0];
   return plain(e) && x && ir_ix_linear(cg_flat_offset(p->f, e->arr, e->at), x, &co, &rest) && ir_ix_is(co, 1);
 }
 static const char *tile_name(unsigned lanes) { return lanes == 16 ? "fma.v16" : lanes == 8 ? "fma.v8" : lanes == 4 ? "fma.v4" : "fma"; }

@@ -287,11 +287,17 @@ static bool division(const struct cg_chain *c, struct term *t, struct term *out_
   }
   return false;
 }
+/* Half models round weights to their type before the product. Here they stay as they are: they are not known before all keys are seen, and more exact. */
+static struct term unrounded(const struct cg_chain *c, struct term t)
+{
+  while (t.e->kind == KIR_E_CAST && ir_elem_class(t.e->elem) == 'F' && ir_elem_class(t.e->a[0]->elem) == 'F') t = arg(c, &t, 0);
+  return t;
+}
 static bool weights(struct read *r, const struct cg_chain *c, struct term t, struct weights *w)
 {
   struct term l, nan, y;
   *w = (struct weights){ .divided = false };
-  t = resolve(c, t);
+  t = unrounded(c, resolve(c, t));
   if (is_fn(&t, IR_MAP_select)) {
     nan = arg(c, &t, 0);
     y = arg(c, &t, 1);
