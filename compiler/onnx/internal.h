@@ -26,6 +26,7 @@ struct onnx_tensor {
   unsigned rank;
   int64_t dim[IR_MAX_RANK], elems;
   struct ir_data data;               /* bytes in the mapping, the message or the arena */
+  uint32_t number;                   /* in the file */
 };
 /* ONNX's TensorProto.DataType. False: massc has no such element; *why says it in words. */
 bool onnx_elem(int32_t data_type, enum ir_elem *out, const char **why);
@@ -33,9 +34,11 @@ bool onnx_elem(int32_t data_type, enum ir_elem *out, const char **why);
 bool onnx_tensor_load(struct onnx_file *f, const Onnx__TensorProto *t, const char *where, struct onnx_tensor *out);
 
 /* ---- external.c ---- */
-struct onnx_mapped { const char *location, *path; struct ir_mapping map; };
+struct onnx_mapped { const char *location, *path; struct ir_mapping map; uint64_t device, inode; };
 /* Opens `location` beneath the root folder, once per file. False with M0106 or M0001. */
 bool onnx_external_map(struct onnx_file *f, const char *location, const char *where, const struct onnx_mapped **out);
+/* Once all tensors are loaded: two that share some of their bytes, but not all, are refused with M0103. */
+bool onnx_external_check(struct onnx_file *f);
 void onnx_external_close(struct onnx_file *f);
 
 /* ---- read.c ---- */
@@ -44,6 +47,7 @@ struct onnx_file {
   struct ir_arena *arena;
   struct ir_diags *diags;
   const char *path, *root;           /* root NULL: external data is refused */
+  bool root_named;                   /* by the user (--external-root) */
   const char *data_name;             /* how constants in the model's own file name it; NULL: from memory */
   struct ir_mapping map;
   const unsigned char *p;

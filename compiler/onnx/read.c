@@ -98,7 +98,7 @@ static bool read_bytes(struct onnx_file *f)
   if (!f->n) return ir_error(f->diags, IR_M0101, NULL, NULL, "the file is empty");
   TRY(unpack(f));
   if (!f->model->graph) return ir_error(f->diags, IR_M0101, NULL, NULL, "there is no graph in it: not an ONNX model");
-  return load_tensors(f);
+  return load_tensors(f) && onnx_external_check(f);
 }
 static struct onnx_file *finish(struct onnx_file *f)
 {
@@ -114,7 +114,7 @@ static const char *folder_of(struct ir_arena *a, const char *path)
 struct onnx_file *onnx_read_bytes(struct ir_arena *a, struct ir_diags *d, const unsigned char *p, size_t n, const char *dir, const struct onnx_options *o)
 {
   struct onnx_file *f = IR_NEW(a, struct onnx_file);
-  *f = (struct onnx_file){ .arena = a, .diags = d, .root = dir && o && o->external_root ? o->external_root : dir, .p = p, .n = n };
+  *f = (struct onnx_file){ .arena = a, .diags = d, .root = dir && o && o->external_root ? o->external_root : dir, .root_named = o && o->external_root, .p = p, .n = n };
   return finish(f);
 }
 struct onnx_file *onnx_read(struct ir_arena *a, struct ir_diags *d, const char *path, const struct onnx_options *o)
@@ -122,7 +122,8 @@ struct onnx_file *onnx_read(struct ir_arena *a, struct ir_diags *d, const char *
   struct onnx_file *f = IR_NEW(a, struct onnx_file);
   const char *slash = strrchr(path, '/');
   *f = (struct onnx_file){ .arena = a, .diags = d, .path = ir_arena_strdup(a, path), .data_name = ir_arena_strdup(a, slash ? slash + 1 : path), .mapped = true };
-  f->root = o && o->external_root ? o->external_root : folder_of(a, path);
+  f->root_named = o && o->external_root;
+  f->root = f->root_named ? o->external_root : folder_of(a, path);
   int err = ir_file_map(path, &f->map);
   if (err) { ir_error(d, IR_M0001, NULL, NULL, "cannot read the model: %s", strerror(err)); return NULL; }
   f->p = f->map.p;

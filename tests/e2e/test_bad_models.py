@@ -247,28 +247,73 @@ def initialisers():
     assert compile(model(graph([node("Add", ["x", "w"], ["y"])], X, Y, [strings]))).status == 1
 
 
-@case("external data: outside of the folder, absent, too short")
+def external_tensor(name, location, offset=0, length=12):
+    entry = lambda k, v: msg(13, msg(1, k) + msg(2, v))
+    return num(1, 3) + num(2, FLOAT) + msg(8, name) + entry("location", location) + entry("offset", str(offset)) + entry("length", str(length)) + num(14, 1)
+
+
+def with_data(*args, **kw):
+    return model(graph([node("Add", ["x", "w"], ["y"])], [value("x", [3])], Y, [external_tensor("w", *args, **kw)]))
+
+
+@case("external data: outside of the folder, links, absent, too short")
 def external():
-    def with_data(location, offset=0, length=12):
-        entry = lambda k, v: msg(13, msg(1, k) + msg(2, v))
-        t = num(1, 3) + num(2, FLOAT) + msg(8, "w") + entry("location", location) + entry("offset", str(offset)) + entry("length", str(length)) + num(14, 1)
-        return model(graph([node("Add", ["x", "w"], ["y"])], [value("x", [3])], Y, [t]))
     open("w.bin", "wb").write(struct.pack("<3f", 1, 2, 3))
-    open("../outside-massc-e2e.bin", "wb").write(bytes(12))
+    outside = "../outside-massc-e2e.bin"
+    open(outside, "wb").write(bytes(12))
+    for name in ("link.bin", "hard.bin", "pipe"):
+        if os.path.lexists(name):
+            os.remove(name)
+    os.symlink(outside, "link.bin")
+    os.link(outside, "hard.bin")
+    os.mkfifo("pipe")
     try:
         assert compile(with_data("w.bin")).status == 0
-        for location in ("../outside-massc-e2e.bin", os.path.abspath("w.bin"), "/etc/passwd", "folder/../../outside-massc-e2e.bin"):
-            refused(with_data(location), "M0106", location)
-        if not os.path.islink("link.bin"):
-            os.symlink("../outside-massc-e2e.bin", "link.bin")
-        refused(with_data("link.bin"), "M0106")
+        for location in (outside, os.path.abspath("w.bin"), "/etc/passwd", "/dev/zero", "folder/../" + outside, "./", "", "pipe"):
+            refused(with_data(location), "M0106", location, "--external-root")
+        refused(with_data("link.bin"), "M0106", "link")
+        refused(with_data("hard.bin"), "M0106", "hard link")
         refused(with_data("absent.bin"), "M0001", "absent.bin", status=74)
         refused(with_data("w.bin", offset=4), "M0103", "w")
-        refused(with_data("w.bin", offset=1 << 62), "M0103", "w")
-        refused(with_data("w.bin", offset=-4), "M0103", "w")
-        refused(with_data("w.bin", length=8), "M0103", "w")
+        for offset in (1 << 62, (1 << 64) - 4, 1 << 64, -4, "", "0x0", "1e3"):
+            refused(with_data("w.bin", offset=offset), "M0103", "w")
+        for length in (8, 0, 16, 1 << 62, -1):
+            refused(with_data("w.bin", length=length), "M0103", "w")
     finally:
-        os.remove("../outside-massc-e2e.bin")
+        os.remove(outside)
+
+
+@case("--external-root: data lies there, and nowhere else; hard links are read")
+def external_root():
+    for folder in ("data", "data/deep"):
+        os.makedirs(folder, exist_ok=True)
+    open("w.bin", "wb").write(struct.pack("<3f", 1, 2, 3))
+    open("data/v.bin", "wb").write(struct.pack("<3f", 1, 2, 3))
+    for name in ("data/hard.bin", "data/deep/link.bin"):
+        if os.path.lexists(name):
+            os.remove(name)
+    os.link("w.bin", "data/hard.bin")
+    os.symlink("../v.bin", "data/deep/link.bin")
+    for location, status in (("v.bin", 0), ("hard.bin", 0), ("w.bin", 74), ("../w.bin", 1), ("deep/../v.bin", 1), ("deep/link.bin", 1)):
+        write("root.onnx", with_data(location))
+        d = massc("--external-root", "data", "-MD", "root.onnx", "-o", "root.bin", status=status)
+        if status == 0:
+            assert open("root.d").read() == f"root.bin: root.onnx data/{location}\n", open("root.d").read()
+    massc("--external-root=absent", "root.onnx", "-o", "root.bin", status=74)
+
+
+@case("external data: tensors that overlap are refused, those that share all bytes are not")
+def overlap():
+    open("o.bin", "wb").write(struct.pack("<9f", *range(9)))
+
+    def two(offset, name="o.bin"):
+        return model(graph([node("Add", ["v", "x"], ["t"]), node("Add", ["t", "w"], ["y"])], [value("x", [3])], Y, [external_tensor("v", "o.bin", 12), external_tensor("w", name, offset)]))
+    for offset in (0, 12, 24):
+        assert compile(two(offset)).status == 0
+    for offset in (1, 8, 11, 13, 16, 23):
+        refused(two(offset), "M0103", "overlaps", '"v"' if offset > 12 else '"w"')
+    refused(two(8, "./o.bin"), "M0103", "overlaps")     # the same file
+    os.remove("o.bin")
 
 
 @case("20,000 nodes in a row")

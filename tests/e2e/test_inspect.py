@@ -137,6 +137,35 @@ def depfiles():
     massc("-MD", "-MF", "no/such/x.d", "alexnet.onnx", "-o", "d2.bin", status=74)
 
 
+MAKEFILE = """all: net.bin
+net.bin: net.onnx
+\t$(MASSC) -MD -MF net.d -MT $@ $< -o $@
+\t@echo built >> built
+-include net.d
+.PHONY: all
+"""
+
+
+@case("a six-line Makefile: rebuilds when only the external data changed, and not otherwise")
+def makefile():
+    make = tool("make", "make")
+    os.makedirs("made", exist_ok=True)
+    net = lambda seed, out: mkmodel("bert-base", out, "--external", "--seed", seed, "layers=1", "width=16", "heads=2", "vocab=50", "positions=16")
+    net("1", "made/net.onnx")
+    open("made/Makefile", "w").write(MAKEFILE)
+    env = dict(os.environ, MASSC=MASSC)
+    built = lambda: (run(make, cwd="made", env=env), open("made/built").read().count("built"))[1]
+    show = lambda: run("./net.bin", "--input", "input_ids[1,4]=random", "--input", "attention_mask=1", "--input", "token_type_ids=0", cwd="made").out
+    assert built() == 1 and built() == 1
+    assert open("made/net.d").read() == "net.bin: net.onnx net.onnx.data\n"
+    first = show()
+    net("2", "other.onnx")                               # the same graph, other weights
+    time.sleep(0.02)
+    shutil.copyfile("other.onnx.data", "made/net.onnx.data")
+    assert built() == 2 and built() == 2
+    assert show() != first
+
+
 @case("default names of outputs; --help, --version, --explain")
 def names():
     os.makedirs("elsewhere", exist_ok=True)
