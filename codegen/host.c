@@ -131,8 +131,22 @@ static val call(struct ll *l, val fn, val *args, unsigned n) { return LLVMBuildC
 static val step_call(struct ll *l, const struct massrt_step *s, val x)
 {
   if (s->kind == MASSRT_S_LAUNCH) return call(l, runtime_fn(l, "massrt_launch", 1, 1), (val[]){ x, c32(l, s->a) }, 2);
+  if (s->kind == MASSRT_S_STACK) return call(l, runtime_fn(l, "massrt_stack", 1, 3), (val[]){ x, c32(l, s->a), c32(l, s->b), c32(l, s->c) }, 4);
+  if (s->kind == MASSRT_S_LOOP) return call(l, runtime_fn(l, "massrt_loop_begin", 1, 1), (val[]){ x, c32(l, s->a) }, 2);
   IR_ASSERT(s->kind == MASSRT_S_COPY);
   return call(l, runtime_fn(l, "massrt_copy", 1, 3), (val[]){ x, c32(l, s->a), c32(l, s->b), c32(l, s->c) }, 4);
+}
+/* Where a loop goes on: its head asks whether there is another iteration. */
+struct head { LLVMBasicBlockRef block, behind; };
+static void loop_head(struct ll *l, const struct massrt_step *s, struct head *h)
+{
+  *h = (struct head){ ll_block(l, ""), ll_block(l, "") };
+  LLVMBasicBlockRef body = ll_block(l, "");
+  LLVMBuildBr(l->b, h->block);
+  LLVMPositionBuilderAtEnd(l->b, h->block);
+  val more = call(l, runtime_fn(l, "massrt_loop_again", 1, 1), (val[]){ LLVMGetParam(l->fn, 0), c32(l, s->a) }, 2);
+  LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, more, c32(l, 0), ""), body, h->behind);
+  LLVMPositionBuilderAtEnd(l->b, body);
 }
 static val run_function(struct ll *l, const struct cg_host *h, const char *name)
 {
@@ -144,12 +158,20 @@ static val run_function(struct ll *l, const struct cg_host *h, const char *name)
   LLVMPositionBuilderAtEnd(end, fail);
   val error = LLVMBuildPhi(end, l->i32, "");
   LLVMBuildRet(end, error);
+  struct head *heads = IR_NEWN(l->arena, struct head, h->p.n_steps + 1);
   for (uint32_t i = 0; i < h->p.n_steps; i++) {
+    const struct massrt_step *s = &h->p.steps[i];
+    if (s->kind == MASSRT_S_NEXT) {
+      LLVMBuildBr(l->b, heads[s->a].block);
+      LLVMPositionBuilderAtEnd(l->b, heads[s->a].behind);
+      continue;
+    }
     val r = step_call(l, &h->p.steps[i], LLVMGetParam(l->fn, 0));
     LLVMBasicBlockRef here = LLVMGetInsertBlock(l->b), next = ll_block(l, "");
     LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntEQ, r, c32(l, 0), ""), next, fail);
     LLVMAddIncoming(error, &r, &here, 1);
     LLVMPositionBuilderAtEnd(l->b, next);
+    if (s->kind == MASSRT_S_LOOP) loop_head(l, s, &heads[i]);
   }
   LLVMBuildRet(l->b, c32(l, 0));
   if (!h->p.n_steps) LLVMDeleteBasicBlock(fail);
@@ -327,8 +349,21 @@ void cg_host_print(struct ir_buf *b, const struct cg_host *h)
       put_launch(b, p, &p->launches[s->a]);
       continue;
     }
+    if (s->kind == MASSRT_S_NEXT) { ir_buf_printf(b, "next of %u\n", s->a); continue; }
+    if (s->kind == MASSRT_S_LOOP) {
+      ir_buf_printf(b, "loop while ");
+      put_arg(b, p, s->a);
+      ir_buf_printf(b, " and ");
+      put_arg(b, p, s->a + 2);
+      ir_buf_printf(b, " < ");
+      put_arg(b, p, s->a + 1);
+      ir_buf_printf(b, ", until %u\n", s->b);
+      continue;
+    }
+    bool stack = s->kind == MASSRT_S_STACK;
     ir_buf_printf(b, "copy ");
-    put_arg(b, p, s->b);
+    put_arg(b, p, stack ? s->a + 1 : s->b);
+    if (stack) { ir_buf_printf(b, " at "); put_arg(b, p, s->b); }
     ir_buf_printf(b, " <- ");
     put_arg(b, p, s->a);
     ir_buf_printf(b, " bytes ");

@@ -209,7 +209,7 @@ static struct ir_node *reuse(struct ir_builder *b, struct ir_node *n)
   else if (b->at && n->order > b->at->order) ir_node_move_before(n, b->at);
   return n;
 }
-struct ir_node *ir_build(struct ir_builder *b, enum ir_op op, struct ir_value *const *in, unsigned n_in, const struct ir_attr *attrs, unsigned n_attr)
+static struct ir_node *build(struct ir_builder *b, enum ir_op op, struct ir_value *const *in, unsigned n_in, const struct ir_attr *attrs, unsigned n_attr, struct ir_graph *body)
 {
   struct ir_module *m = b->g->module;
   IR_ASSERT(op != IR_OP_const && op < IR_OP_COUNT);
@@ -217,22 +217,32 @@ struct ir_node *ir_build(struct ir_builder *b, enum ir_op op, struct ir_value *c
     if (!in[i]) return NULL;                         /* an earlier diagnostic */
     IR_ASSERT(in[i]->graph == b->g);
   }
-  struct ir_node tmp = { .op = op, .graph = b->g, .n_in = n_in, .in = (struct ir_value **)in, .prov = b->prov };
+  struct ir_node tmp = { .op = op, .graph = b->g, .n_in = n_in, .in = (struct ir_value **)in, .n_body = body != NULL, .prov = b->prov };
+  if (body) { tmp.body = ir_arena_copy(m->arena, &body, sizeof body); }
   const char *saved_node = m->tables->onnx_node, *saved_op = m->tables->onnx_op;
   m->tables->onnx_node = b->onnx_node;
   m->tables->onnx_op = b->onnx_op;
   struct ir_node *n = NULL, *twin;
   if (ir_attrs_normalise(m, &tmp, attrs, n_attr)) {
-    twin = ir_node_twin(m, &tmp);
+    twin = body ? NULL : ir_node_twin(m, &tmp);
     if (twin) n = reuse(b, twin);
     else {
       n = ir_arena_copy(m->arena, &tmp, sizeof tmp);
+      if (body) body->owner = n;
       n = infer(m, n) ? insert(n, b->at) : NULL;
     }
   }
   m->tables->onnx_node = saved_node;
   m->tables->onnx_op = saved_op;
   return n;
+}
+struct ir_node *ir_build(struct ir_builder *b, enum ir_op op, struct ir_value *const *in, unsigned n_in, const struct ir_attr *attrs, unsigned n_attr)
+{
+  return build(b, op, in, n_in, attrs, n_attr, NULL);
+}
+struct ir_node *ir_build_loop(struct ir_builder *b, struct ir_value *const *in, unsigned n_in, const struct ir_attr *attrs, unsigned n_attr, struct ir_graph *body)
+{
+  return build(b, IR_OP_loop, in, n_in, attrs, n_attr, body);
 }
 static struct ir_value *first(struct ir_node *n) { return n ? n->out[0] : NULL; }
 

@@ -221,9 +221,40 @@ static bool eval_region(struct ir_eval_ctx *c, const struct ir_node *n, unsigned
   for (uint32_t i = 0; i < g->params.n; i++) let_go(cell(c->values, g->params.v[i]));
   return ok;
 }
+/* A place in t's memory, by element. */
+static void put_slice(struct ir_tensor *t, int64_t at, const struct ir_tensor *x) { memcpy(t->i + at * x->n, x->i, (size_t)x->n * sizeof *x->i); }
+static bool eval_loop(struct ir_eval_ctx *c, const struct ir_node *n, unsigned depth)
+{
+  struct ir_graph *g = n->body[0];
+  uint32_t carried = (uint32_t)ir_attr_get_int(n, "carried");
+  int64_t trip = ir_eval_in(c, n, 0)->i[0], i = 0;
+  IR_VEC(struct ir_node *) nodes = { 0 };
+  for (struct ir_node *x = g->first; x; x = x->next) ir_push(c->values->arena, &nodes, x);
+  for (uint32_t k = carried; k < g->results.n; k++) TRY(ir_eval_out(c, n, k));
+  for (uint32_t k = 0; k < carried; k++) hold(cell(c->values, n->out[k]), cell(c->values, n->in[k + 1])->h);
+  for (; i < trip && cell(c->values, n->out[0])->h->t.i[0]; i++) {
+    struct held *count = new_held(c, n, g->params.v[0]->type);
+    TRY(count);
+    count->t.i[0] = i;
+    hold(cell(c->values, g->params.v[0]), count);
+    for (uint32_t k = 1; k < g->params.n; k++) hold(cell(c->values, g->params.v[k]), cell(c->values, k <= carried ? n->out[k - 1] : n->in[k])->h);
+    TRY(run(c, nodes.v, nodes.n, g->results.v, g->results.n, depth + 1));
+    for (uint32_t k = 0; k < g->results.n; k++) {
+      struct held *h = cell(c->values, g->results.v[k])->h;
+      if (k < carried) { hold(cell(c->values, n->out[k]), h); continue; }
+      struct ir_tensor *all = ir_eval_out(c, n, k);
+      if (i >= all->dim[0]) return fault(c, n, "more iterations than the %lld that are stacked", (long long)all->dim[0]);
+      put_slice(all, i, &h->t);
+    }
+    for (uint32_t k = 0; k < g->results.n; k++) let_go(cell(c->values, g->results.v[k]));
+    for (uint32_t k = 0; k < g->params.n; k++) let_go(cell(c->values, g->params.v[k]));
+  }
+  return true;
+}
 static bool eval_node(struct ir_eval_ctx *c, const struct ir_node *n, unsigned depth)
 {
   if (n->op == IR_OP_const) return eval_const(c, n);
+  if (n->op == IR_OP_loop) return eval_loop(c, n, depth);
   if (n->n_body) return eval_region(c, n, depth);
   const struct ir_op_def *def = ir_op_def(n->op);
   c->arena = ir_arena_create();

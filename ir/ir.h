@@ -163,6 +163,8 @@ struct ir_builder { struct ir_graph *g; struct ir_node *at; const struct ir_prov
 struct ir_graph *ir_graph_create(struct ir_module *m, const char *name);
 struct ir_value *ir_graph_param(struct ir_graph *g, const struct ir_type *t, const char *name);
 struct ir_node *ir_build(struct ir_builder *b, enum ir_op op, struct ir_value *const *in, unsigned n_in, const struct ir_attr *attrs, unsigned n_attr);
+/* A loop (ir/ops_region.c) whose body is a graph made with ir_graph_create. */
+struct ir_node *ir_build_loop(struct ir_builder *b, struct ir_value *const *in, unsigned n_in, const struct ir_attr *attrs, unsigned n_attr, struct ir_graph *body);
 struct ir_value *ir_map1(struct ir_builder *b, enum ir_op op, struct ir_value *x);                        /* maps broadcast ranks only as the rule below says */
 struct ir_value *ir_map2(struct ir_builder *b, enum ir_op op, struct ir_value *x, struct ir_value *y);
 struct ir_value *ir_map3(struct ir_builder *b, enum ir_op op, struct ir_value *x, struct ir_value *y, struct ir_value *z);

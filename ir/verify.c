@@ -122,7 +122,7 @@ static bool check_const(struct verifier *v, const struct ir_node *n)
 static bool check_phase(struct verifier *v, const struct ir_node *n, unsigned depth)
 {
   if (v->phase >= IR_P_OUTLINED && depth == 0)
-    RULE(n->op == IR_OP_group || n->op == IR_OP_transfer || n->op == IR_OP_const || n->out[0]->weight, n, "stands at the top level of an outlined graph");
+    RULE(n->op == IR_OP_group || n->op == IR_OP_loop || n->op == IR_OP_transfer || n->op == IR_OP_const || n->out[0]->weight, n, "stands at the top level of an outlined graph");
   if (v->phase < IR_P_PLACED || depth || n->op == IR_OP_const) return true;
   RULE(n->place, n, "has no place");
   for (unsigned i = 0; i < n->n_in; i++) {

@@ -112,7 +112,7 @@ static bool readers_follow(struct pass_ctx *c, const struct ir_value *v, const s
     if (!will_join(c, v->uses.v[i], n, f, v->type, 6)) return false;
   return true;
 }
-static bool takes_maps(const struct pass_fusion *f) { return f->nodes.v[0]->op != IR_OP_copy && f->nodes.v[0]->op != IR_OP_transfer; }
+static bool takes_maps(const struct pass_fusion *f) { return f->nodes.v[0]->op != IR_OP_copy && f->nodes.v[0]->op != IR_OP_transfer && f->nodes.v[0]->op != IR_OP_loop; }
 /* Maps without anchor of which only n reads the one result are computed where n is. */
 static void take_maps(struct pass_ctx *c, struct pass_fusion *f, struct ir_value *v)
 {

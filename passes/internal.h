@@ -4,8 +4,10 @@
 #include "passes/passes.h"
 
 #define PASS(name, level, phase, text) bool pass_##name(struct pass_ctx *c);
+#define PASS_ONCE PASS
 #include "passes/passes.def"
 #undef PASS
+#undef PASS_ONCE
 
 /* ---- rewriting (rewrite.c) ---- */
 /* A builder that puts nodes before n and gives them n's origin. */

@@ -49,7 +49,7 @@ static const struct kir_arr *packed(const struct pass_program *p, const struct i
   for (uint32_t i = 0; i < p->groups.n; i++) {
     const struct pass_group *g = &p->groups.v[i];
     const struct pass_kernel *k = &p->kernels.v[g->kernel];
-    if (g->node->op == IR_OP_transfer || !k->kern) continue;
+    if (g->node->op != IR_OP_group || !k->kern) continue;
     for (uint32_t j = 0; j < k->kern->args.n; j++)
       if (k->kern->args.v[j]->at && pass_outer_value(g->node, g->nest->args.v[j]) == v) return k->kern->args.v[j];
   }
@@ -74,11 +74,11 @@ static void share_storage(struct pass_program *p)
 {
   uint32_t *uses = IR_NEWN(p->arena, uint32_t, p->kernels.n + 1);
   for (uint32_t i = 0; i < p->groups.n; i++)
-    if (p->groups.v[i].node->op != IR_OP_transfer) uses[p->groups.v[i].kernel]++;
+    if (p->groups.v[i].node->op == IR_OP_group) uses[p->groups.v[i].kernel]++;
   for (uint32_t i = 0; i < p->groups.n; i++) {
     const struct pass_group *g = &p->groups.v[i];
     struct pass_kernel *k = &p->kernels.v[g->kernel];
-    if (g->node->op == IR_OP_transfer || k->kern || uses[g->kernel] != 1) continue;
+    if (g->node->op != IR_OP_group || k->kern || uses[g->kernel] != 1) continue;
     for (uint32_t j = 0; j < k->nest->args.n; j++) {
       struct kir_arr *a = k->nest->args.v[j];
       const struct ir_value *v = a->space == KIR_CONST && !a->at ? weight_of(g, g->nest->args.v[j]) : NULL;

@@ -4,19 +4,49 @@
 #include "passes/internal.h"
 #include "runtime/core/plan.h"
 
-static void add_buffers(struct pass_program *p)
+/* Places of a node in the list: of a loop, its beginning and its end. */
+struct range { uint32_t first, last; };
+static struct range *range_of(const struct ir_node *n) { return n->scratch; }
+static uint32_t last_use(const struct ir_value *v, uint32_t at)
 {
-  for (uint32_t i = 0; i < p->groups.n; i++) p->groups.v[i].node->scratch = (void *)(uintptr_t)i;
+  for (uint32_t u = 0; u < v->uses.n; u++)
+    if (range_of(v->uses.v[u])->last > at) at = range_of(v->uses.v[u])->last;
+  return at;
+}
+static void add_buffer(struct pass_program *p, const struct ir_value *v, uint32_t first, uint32_t last)
+{
+  ir_push(p->arena, &p->buffers, ((struct pass_buffer){ .v = v, .bytes = pass_stored_bytes(p->m, v), .first = first, .last = last, .offset = -1 }));
+}
+/* The counter and the carried values live as long as the loop does; what is stacked is written while it runs, what it carries out when it ends. */
+static void add_loop(struct pass_program *p, const struct ir_node *n)
+{
+  struct range r = *range_of(n);
+  unsigned carried = (unsigned)ir_attr_get_int(n, "carried");
+  for (unsigned k = 0; k <= carried; k++) add_buffer(p, n->body[0]->params.v[k], r.first, r.last);
+  for (unsigned k = 0; k < n->n_out; k++)
+    if (n->graph != p->m->main || !ir_value_is_result(n->out[k])) add_buffer(p, n->out[k], k < carried ? r.last : r.first, last_use(n->out[k], r.last));
+}
+/* A body's results are read at the loop's end. */
+static void add_results(struct pass_program *p, const struct ir_node *n, uint32_t at)
+{
+  const struct ir_node *loop = n->graph->owner;
+  for (unsigned k = 0; k < n->n_out; k++) {
+    bool result = ir_value_is_result(n->out[k]);
+    if (!result || loop) add_buffer(p, n->out[k], at, last_use(n->out[k], result ? range_of(loop)->last : at));
+  }
+}
+static void add_buffers(struct pass_ctx *c)
+{
+  struct pass_program *p = c->prog;
   for (uint32_t i = 0; i < p->groups.n; i++) {
-    const struct ir_node *n = p->groups.v[i].node;
-    for (unsigned k = 0; k < n->n_out; k++) {
-      const struct ir_value *v = n->out[k];
-      if (ir_value_is_result(v)) continue;
-      struct pass_buffer b = { .v = v, .bytes = pass_stored_bytes(p->m, v), .first = i, .last = i, .offset = -1 };
-      for (uint32_t u = 0; u < v->uses.n; u++)
-        if ((uintptr_t)v->uses.v[u]->scratch > b.last) b.last = (uint32_t)(uintptr_t)v->uses.v[u]->scratch;
-      ir_push(p->arena, &p->buffers, b);
-    }
+    struct ir_node *n = p->groups.v[i].node;
+    if (!p->groups.v[i].end) n->scratch = IR_NEW(c->scratch, struct range);
+    *range_of(n) = (struct range){ p->groups.v[i].end ? range_of(n)->first : i, i };
+  }
+  for (uint32_t i = 0; i < p->groups.n; i++) {
+    if (p->groups.v[i].end) continue;
+    if (p->groups.v[i].node->op == IR_OP_loop) add_loop(p, p->groups.v[i].node);
+    else add_results(p, p->groups.v[i].node, i);
   }
 }
 static bool overlap(const struct massrt_span *a, const struct massrt_span *b) { return a->first <= b->last && b->first <= a->last; }
@@ -42,7 +72,7 @@ static bool most_bytes(struct ir_module *m, const struct ir_ix *e, int64_t *out)
 bool pass_memory(struct pass_ctx *c)
 {
   struct pass_program *p = c->prog;
-  add_buffers(p);
+  add_buffers(c);
   uint32_t n = p->buffers.n;
   struct massrt_span *b = IR_NEWN(c->scratch, struct massrt_span, n + 1);
   p->arena_bytes = p->live_bytes = -1;

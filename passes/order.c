@@ -1,4 +1,4 @@
-/* order: groups in an order that keeps few bytes alive: list scheduling, at each step the ready group that frees most (frees minus makes), ties by model order.
+/* order: groups in an order that keeps few bytes alive: list scheduling, at each step the ready group that frees most (frees minus makes), ties by model order; the bodies of loops stay as they are.
  * Sizes with symbols count with every symbol at its lower bound, or 8 if that is smaller and allowed.
  * Requires: schedule. Keeps: dependencies. */
 #include "passes/internal.h"
@@ -41,25 +41,39 @@ static void read_all(const struct ir_node *n)
 /* The graph's list in the same order, weights in front. */
 static void relink(struct ir_graph *g, struct pass_program *p)
 {
-  struct ir_node *first = p->groups.n ? p->groups.v[0].node : NULL;
-  for (uint32_t i = p->groups.n; i-- > 1;) ir_node_move_before(p->groups.v[i - 1].node, p->groups.v[i].node);
+  struct ir_node *first = p->groups.n ? p->groups.v[0].node : NULL, *behind = NULL;
+  for (uint32_t i = p->groups.n; i-- > 0;) {
+    struct ir_node *n = p->groups.v[i].node;
+    if (n->graph != g || p->groups.v[i].end) continue;
+    if (behind) ir_node_move_before(n, behind);
+    behind = n;
+  }
   for (struct ir_node *n = g->first, *next; n && first; n = next) {
     next = n->next;
-    if (n->op != IR_OP_group && n->op != IR_OP_transfer && n->order > first->order) ir_node_move_before(n, first);
+    if (n->op != IR_OP_group && n->op != IR_OP_transfer && n->op != IR_OP_loop && n->order > first->order) ir_node_move_before(n, first);
   }
   ir_graph_order(g);
+}
+/* Entries of the list that go together: a loop with its body. */
+static uint32_t span(const struct pass_group *g)
+{
+  uint32_t n = 1;
+  if (g->node->op == IR_OP_loop)
+    while (g[n].node != g->node) n++;
+  return n + (g->node->op == IR_OP_loop);
 }
 bool pass_order(struct pass_ctx *c)
 {
   struct pass_program *p = c->prog;
-  uint32_t n = p->groups.n;
+  struct pass_group *all = ir_arena_copy(c->scratch, p->groups.v, p->groups.n * sizeof *all), **old = IR_NEWN(c->scratch, struct pass_group *, p->groups.n + 1);
+  uint32_t n = 0, entries = p->groups.n;
+  for (uint32_t i = 0; i < entries; i += span(&all[i])) old[n++] = &all[i];
   struct item *item = IR_NEWN(c->scratch, struct item, n);
-  struct pass_group *old = ir_arena_copy(c->scratch, p->groups.v, n * sizeof *old);
-  for (uint32_t i = 0; i < n; i++) old[i].node->scratch = &item[i];
+  for (uint32_t i = 0; i < n; i++) old[i]->node->scratch = &item[i];
   for (uint32_t i = 0; i < n; i++) {
     item[i].group = i;
-    for (unsigned k = 0; k < old[i].node->n_out; k++) {
-      struct ir_value *v = old[i].node->out[k];
+    for (unsigned k = 0; k < old[i]->node->n_out; k++) {
+      struct ir_value *v = old[i]->node->out[k];
       struct live *l = IR_NEW(c->scratch, struct live);
       l->readers = v->uses.n;
       l->forever = ir_value_is_result(v);
@@ -67,8 +81,8 @@ bool pass_order(struct pass_ctx *c)
     }
   }
   for (uint32_t i = 0; i < n; i++)
-    for (unsigned k = 0; k < old[i].node->n_in; k++) {
-      const struct ir_value *v = old[i].node->in[k];
+    for (unsigned k = 0; k < old[i]->node->n_in; k++) {
+      const struct ir_value *v = old[i]->node->in[k];
       if (!v->def || pass_is_weight(v)) continue;
       struct item *from = v->def->scratch;
       ir_push(c->scratch, &from->readers, i);
@@ -82,17 +96,17 @@ bool pass_order(struct pass_ctx *c)
     uint32_t best = 0;
     int64_t most = INT64_MIN;
     for (uint32_t r = 0; r < ready.n && r < 256; r++) {
-      int64_t g = gain(c->m, old[ready.v[r]].node);
+      int64_t g = gain(c->m, old[ready.v[r]]->node);
       if (g > most || (g == most && ready.v[r] < ready.v[best])) { most = g; best = r; }
     }
     uint32_t i = ready.v[best];
     ready.v[best] = ready.v[--ready.n];
-    ir_push(p->arena, &p->groups, old[i]);
-    read_all(old[i].node);
+    for (uint32_t k = 0; k < span(old[i]); k++) ir_push(p->arena, &p->groups, old[i][k]);
+    read_all(old[i]->node);
     for (uint32_t r = 0; r < item[i].readers.n; r++)
       if (!--item[item[i].readers.v[r]].waits) ir_push(c->scratch, &ready, item[i].readers.v[r]);
   }
-  IR_ASSERT(p->groups.n == n);
+  IR_ASSERT(p->groups.n == entries);
   relink(c->m->main, p);
   return true;
 }

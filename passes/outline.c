@@ -70,7 +70,7 @@ static void own_results(struct pass_ctx *c)
     g->results.v[i] = copy->out[0];
   }
 }
-static bool wanted(const struct ir_node *n) { return n->op != IR_OP_const && n->op != IR_OP_group && n->op != IR_OP_transfer && n->n_out && !pass_is_weight(n->out[0]); }
+static bool wanted(const struct ir_node *n) { return n->op != IR_OP_const && n->op != IR_OP_group && n->op != IR_OP_transfer && n->op != IR_OP_loop && n->n_out && !pass_is_weight(n->out[0]); }
 static void single(struct pass_ctx *c, struct ir_node *n)
 {
   struct pass_fusion *f = IR_NEW(c->scratch, struct pass_fusion);
@@ -91,7 +91,7 @@ void pass_split_group(struct pass_ctx *c, struct ir_node *n, bool fuse_again)
   ir_inline(n);
   pass_sort_nodes(c, &nodes);
   for (struct ir_node *x = c->m->main->first; x; x = x->next)
-    if (x->op == IR_OP_group || x->op == IR_OP_transfer) x->scratch = NULL;
+    if (x->op == IR_OP_group || x->op == IR_OP_transfer || x->op == IR_OP_loop) x->scratch = NULL;
   for (uint32_t i = 0; i < nodes.n; i++) {
     nodes.v[i]->place = place;
     if (fuse_again) pass_fuse_node(c, nodes.v[i]);

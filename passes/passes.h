@@ -26,8 +26,9 @@ struct pass_kernel {                   /* a distinct kernel: groups of equal nes
   uint64_t hash;
   const char *name;                    /* function symbol */
 };
-struct pass_group {                    /* one use of a kernel */
-  struct ir_node *node;                /* the group, or at -O0 any node */
+struct pass_group {                    /* one use of a kernel; or a transfer; or the beginning or end of a loop, between which its body's stand */
+  struct ir_node *node;
+  bool end;
   struct kir_nest *nest;               /* its own nest: names, values */
   uint32_t kernel;
   const struct ir_ix *work, *bytes;    /* operations, and bytes that must move, in the module's table */
@@ -62,7 +63,7 @@ struct pass_ctx {
   bool changed;                        /* set by a pass that changed something */
 };
 
-struct pass_def { const char *name; bool (*run)(struct pass_ctx *c); int min_level; enum ir_phase phase; const char *text; };
+struct pass_def { const char *name; bool (*run)(struct pass_ctx *c); int min_level; enum ir_phase phase; const char *text; bool bodies; /* runs on loops' bodies first */ };
 extern const struct pass_def pass_defs[];            /* pipeline order; ends with name NULL */
 const struct pass_def *pass_find(const char *name, size_t n);
 /* Runs the pipeline of c->opt->level from pass `from` (NULL: the start) to stop_after (or the end). Another target's program begins at "schedule", on the same

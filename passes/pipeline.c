@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 const struct pass_def pass_defs[] = {
-#define PASS(name, level, phase, text) { #name, pass_##name, level, IR_P_##phase, text },
+#define PASS(name, level, phase, text) { #name, pass_##name, level, IR_P_##phase, text, true },
+#define PASS_ONCE(name, level, phase, text) { #name, pass_##name, level, IR_P_##phase, text, false },
 #include "passes/passes.def"
 #undef PASS
+#undef PASS_ONCE
   { 0 }
 };
 const struct pass_def *pass_find(const char *name, size_t n)
@@ -55,6 +57,19 @@ static double now(void)
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
+/* A pass over a graph does the bodies of its loops first, as if each were the whole graph. Depth: a loop in a loop, as deep as the model's subgraphs. */
+static bool run_bodies(struct pass_ctx *c, const struct pass_def *p)
+{
+  struct ir_graph *g = c->m->main;
+  bool ok = true;
+  for (struct ir_node *n = g->first; n && ok; n = n->next)
+    if (n->op == IR_OP_loop) {
+      c->m->main = n->body[0];
+      ok = run_bodies(c, p) && p->run(c);
+    }
+  c->m->main = g;
+  return ok;
+}
 bool pass_run_one(struct pass_ctx *c, const struct pass_def *p)
 {
   double t = now();
@@ -62,7 +77,7 @@ bool pass_run_one(struct pass_ctx *c, const struct pass_def *p)
   c->scratch = ir_arena_create();
   c->changed = false;
   ir_bug_hook(dump_on_bug, c);
-  bool ok = p->run(c);
+  bool ok = (!p->bodies || run_bodies(c, p)) && p->run(c);
   if (ok && c->opt->verify && !ir_verify(c->m, p->phase, &why)) ir_bug(p->name, "the graph does not verify: %s", why);
   ir_bug_hook(NULL, NULL);
   if (ok && c->opt->time) fprintf(stderr, "%8.2f ms  %s\n", (now() - t) * 1e3, p->name);

@@ -87,11 +87,21 @@ static struct ir_value *transferred(struct pass_ctx *c, struct ir_value *v, cons
   t->place = place;
   return t->out[0];
 }
+/* A loop's body is where the loop is. */
+static void settle(struct ir_graph *g, const char *place)
+{
+  for (struct ir_node *n = g->first; n; n = n->next) {
+    n->place = place;
+    if (n->op == IR_OP_loop) settle(n->body[0], place);
+  }
+}
 bool pass_place(struct pass_ctx *c)
 {
   rows_vec rows = { 0 };
   if (c->opt->place_file) TRY(read_file(c, &rows));
   for (struct ir_node *n = c->m->main->first; n; n = n->next) n->place = place_of(n, &rows);
+  for (struct ir_node *n = c->m->main->first; n; n = n->next)
+    if (n->op == IR_OP_loop) settle(n->body[0], n->place);
   for (uint32_t r = 0; r < rows.n; r++)
     if (!rows.v[r].used) TRY(ir_error(c->m->diags, IR_M0403, NULL, NULL, "%s: pattern \"%s\" matches no node", c->opt->place_file, rows.v[r].pattern));
   for (struct ir_node *n = c->m->main->first; n; n = n->next) {

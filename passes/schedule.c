@@ -99,11 +99,25 @@ static void split_unschedulable(struct pass_ctx *c)
   }
   ir_arena_destroy(a);
 }
-bool pass_schedule(struct pass_ctx *c)
+static bool schedule_graph(struct pass_ctx *c);
+/* A loop stands in the list twice, around its body. */
+static bool schedule_loop(struct pass_ctx *c, struct ir_node *n)
+{
+  struct pass_program *p = c->prog;
+  struct ir_graph *g = c->m->main;
+  ir_push(p->arena, &p->groups, ((struct pass_group){ .node = n, .work = ir_ix_int(c->m->ixs, 0), .bytes = ir_ix_int(c->m->ixs, 0) }));
+  c->m->main = n->body[0];
+  bool ok = schedule_graph(c);
+  c->m->main = g;
+  ir_push(p->arena, &p->groups, ((struct pass_group){ .node = n, .end = true, .work = ir_ix_int(c->m->ixs, 0), .bytes = ir_ix_int(c->m->ixs, 0) }));
+  return ok;
+}
+static bool schedule_graph(struct pass_ctx *c)
 {
   struct pass_program *p = c->prog;
   if (c->opt->level > 0) split_unschedulable(c);
   for (struct ir_node *n = c->m->main->first; n; n = n->next) {
+    if (n->op == IR_OP_loop) TRY(schedule_loop(c, n));
     if (n->op != IR_OP_group && n->op != IR_OP_transfer) continue;
     struct pass_group g = { .node = n };
     if (n->op == IR_OP_group) {
@@ -117,6 +131,10 @@ bool pass_schedule(struct pass_ctx *c)
     }
     ir_push(p->arena, &p->groups, g);
   }
-  c->changed = true;
   return true;
+}
+bool pass_schedule(struct pass_ctx *c)
+{
+  c->changed = true;
+  return schedule_graph(c);
 }

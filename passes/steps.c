@@ -107,13 +107,16 @@ static struct massrt_io io_of(struct tables *t, const char *name, const struct i
 }
 
 /* ---- arguments and launches ---- */
+/* A parameter that has memory of its own: the counter, or a carried value. */
+static bool inside_loop(const struct ir_value *v) { return v->index <= ir_attr_get_int(v->graph->owner, "carried"); }
 static struct massrt_arg where(struct tables *t, const struct ir_value *v, const struct kir_arr *arr)
 {
   struct pass_program *p = t->c->prog;
   const struct ir_graph *g = t->c->m->main;
-  if (!v->def) return (struct massrt_arg){ MASSRT_A_INPUT, v->index, 0 };
+  while (v->graph->owner && !v->def && !inside_loop(v)) v = v->graph->owner->in[v->index];   /* captured: what it is outside */
+  if (!v->def && !v->graph->owner) return (struct massrt_arg){ MASSRT_A_INPUT, v->index, 0 };
   if (pass_is_weight(v)) return (struct massrt_arg){ MASSRT_A_WEIGHT, 0, p->weights.v[pass_weight_find(p, v, arr)].offset };
-  for (uint32_t i = 0; i < g->results.n; i++)
+  for (uint32_t i = 0; i < g->results.n && v->graph == g; i++)
     if (g->results.v[i] == v) return (struct massrt_arg){ MASSRT_A_OUTPUT, i, 0 };
   for (uint32_t i = 0; i < p->buffers.n; i++)
     if (p->buffers.v[i].v == v) return (struct massrt_arg){ MASSRT_A_BUFFER, i, 0 };
@@ -141,12 +144,49 @@ static void launch(struct tables *t, const struct pass_group *g)
   ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_LAUNCH, t->launches.n, 0, 0 }));
   ir_push(t->a, &t->launches, ((struct massrt_launch){ g->kernel, first, t->args.n - first, expr(t, tasks), expr(t, g->work), expr(t, g->bytes), provenance(t, g->node), k->name }));
 }
-static void copy(struct tables *t, const struct ir_node *n)
+static void copy(struct tables *t, const struct ir_value *from, const struct ir_value *to)
 {
   uint32_t first = t->args.n;
+  ir_push(t->a, &t->args, where(t, from, NULL));
+  ir_push(t->a, &t->args, where(t, to, NULL));
+  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_COPY, first, first + 1, expr(t, pass_stored_bytes(t->c->m, to)) }));
+}
+/* The carried values start as the operands; the loop's arguments are condition, count and counter. */
+static void loop_begins(struct tables *t, struct ir_node *n)
+{
+  const struct ir_graph *g = n->body[0];
+  for (unsigned k = 0; k < ir_attr_get_int(n, "carried"); k++) copy(t, n->in[k + 1], g->params.v[k + 1]);
+  n->scratch = (void *)(uintptr_t)t->steps.n;
+  uint32_t first = t->args.n;
+  ir_push(t->a, &t->args, where(t, g->params.v[1], NULL));
   ir_push(t->a, &t->args, where(t, n->in[0], NULL));
-  ir_push(t->a, &t->args, where(t, n->out[0], NULL));
-  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_COPY, first, first + 1, expr(t, pass_stored_bytes(t->c->m, n->out[0])) }));
+  ir_push(t->a, &t->args, where(t, g->params.v[0], NULL));
+  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_LOOP, first, 0, 0 }));
+}
+static void loop_ends(struct tables *t, const struct ir_node *n)
+{
+  const struct ir_graph *g = n->body[0];
+  unsigned carried = (unsigned)ir_attr_get_int(n, "carried");
+  struct massrt_step *begin = &t->steps.v[(uintptr_t)n->scratch];
+  uint32_t at = (uint32_t)(uintptr_t)n->scratch, counter = begin->a + 2;
+  for (unsigned k = carried; k < n->n_out; k++) {
+    uint32_t first = t->args.n;
+    ir_push(t->a, &t->args, where(t, g->results.v[k], NULL));
+    ir_push(t->a, &t->args, where(t, n->out[k], NULL));
+    ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_STACK, first, counter, expr(t, pass_stored_bytes(t->c->m, g->results.v[k])) }));
+  }
+  for (unsigned k = 0; k < carried; k++) copy(t, g->results.v[k], g->params.v[k + 1]);
+  t->steps.v[at].b = t->steps.n;
+  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_NEXT, at, 0, 0 }));
+  for (unsigned k = 0; k < carried; k++)
+    if (n->out[k]->uses.n || ir_value_is_result(n->out[k])) copy(t, g->params.v[k + 1], n->out[k]);
+}
+static void step(struct tables *t, const struct pass_group *g)
+{
+  if (g->node->op == IR_OP_transfer) copy(t, g->node->in[0], g->node->out[0]);
+  else if (g->node->op != IR_OP_loop) launch(t, g);
+  else if (g->end) loop_ends(t, g->node);
+  else loop_begins(t, g->node);
 }
 bool pass_steps(struct pass_ctx *c)
 {
@@ -165,8 +205,7 @@ bool pass_steps(struct pass_ctx *c)
   struct massrt_kernel *ker = IR_NEWN(t.a, struct massrt_kernel, p->kernels.n + 1);
   for (uint32_t i = 0; i < p->kernels.n; i++) ker[i] = (struct massrt_kernel){ p->kernels.v[i].name, p->kernels.v[i].kern->scratch_bytes };
   for (uint32_t i = 0; i < p->groups.n; i++)
-    if (p->groups.v[i].node->op == IR_OP_transfer) copy(&t, p->groups.v[i].node);
-    else launch(&t, &p->groups.v[i]);
+    step(&t, &p->groups.v[i]);
   p->tables = (struct massrt_program){
     .magic = MASSRT_MAGIC, .abi = MASSRT_ABI_VERSION, .bytes = sizeof(struct massrt_program),
     .n_exprs = t.exprs.n, .n_syms = t.syms.n, .n_requires = c->m->requires.n, .n_inputs = g->params.n, .n_outputs = g->results.n, .n_buffers = p->buffers.n,

@@ -53,7 +53,7 @@ bool pass_weights(struct pass_ctx *c)
   struct pass_program *p = c->prog;
   for (uint32_t i = 0; i < p->groups.n; i++) {
     const struct pass_group *g = &p->groups.v[i];
-    if (g->node->op == IR_OP_transfer) continue;
+    if (g->node->op != IR_OP_group) continue;
     const struct kir_kern *k = p->kernels.v[g->kernel].kern;
     for (uint32_t j = 0; j < k->args.n; j++) {
       const struct ir_value *v = pass_outer_value(g->node, g->nest->args.v[j]);

@@ -7,7 +7,7 @@
 #define MASSRT_ABI_H
 #include <stdint.h>
 
-#define MASSRT_ABI_VERSION 2u
+#define MASSRT_ABI_VERSION 3u
 #define MASSRT_MAGIC 0x4353414du /* "MASC" */
 #define MASSRT_ALIGN 64          /* bytes; every buffer and weight starts at a multiple */
 #define MASSRT_NO_EXPR UINT32_MAX
@@ -30,7 +30,7 @@ struct massrt_io {                                                          /* a
   const char *const *dim_names;                                             /* printed for dims that are not constant: "batch", "2*n + 1" */
 };
 
-struct massrt_buffer { uint32_t bytes /* expression */, first, last /* steps that use it */, pad; int64_t offset; /* static plan; -1: planned per shape */ };
+struct massrt_buffer { uint32_t bytes /* expression */, first, last /* places in the order of sub-graphs that use it */, pad; int64_t offset; /* static plan; -1: planned per shape */ };
 
 enum massrt_arg_kind { MASSRT_A_BUFFER /* arena + offset of buffer `index` */, MASSRT_A_WEIGHT /* weights + offset */, MASSRT_A_INPUT, MASSRT_A_OUTPUT, MASSRT_A_EXPR /* value `index` */ };
 struct massrt_arg { uint32_t kind, index; uint64_t offset; };
@@ -49,7 +49,13 @@ struct massrt_launch {                                                      /* o
   const char *nodes;                                                        /* "Conv_7, Add_8": ONNX nodes it came from */
   const char *group;                                                        /* sub-graph */
 };
-enum massrt_step_kind { MASSRT_S_LAUNCH /* a: launch */, MASSRT_S_COPY /* a, b: args from, to; c: bytes expression */ };
+enum massrt_step_kind {
+  MASSRT_S_LAUNCH,                                                          /* a: launch */
+  MASSRT_S_COPY,                                                            /* a, b: args from, to; c: bytes expression */
+  MASSRT_S_LOOP,                                                            /* a: three args: condition (bool), count, counter (i64); b: the step that ends it */
+  MASSRT_S_NEXT,                                                            /* a: the step that began the loop */
+  MASSRT_S_STACK,                                                           /* a: two args: from, to at the counter's place; b: arg of the counter; c: bytes expression */
+};
 struct massrt_step { uint32_t kind, a, b, c; };
 
 /* One compiled version. The first whose `level` the processor has is used. */
@@ -80,6 +86,10 @@ struct massrt_program {
 /* What emitted code calls. Returns 0 or an error of enum massrt_status. */
 int massrt_launch(struct massrt_exec *x, uint32_t launch);
 int massrt_copy(struct massrt_exec *x, uint32_t from_arg, uint32_t to_arg, uint32_t bytes_expr);
+int massrt_stack(struct massrt_exec *x, uint32_t first_arg, uint32_t counter_arg, uint32_t bytes_expr);
+/* A loop: begin once, then its body as long as again returns 1. The counter's memory is all the state. */
+int massrt_loop_begin(struct massrt_exec *x, uint32_t first_arg);
+int massrt_loop_again(struct massrt_exec *x, uint32_t first_arg);
 
 _Static_assert(sizeof(struct massrt_expr) == 24, "abi");
 _Static_assert(sizeof(struct massrt_sym) == 40, "abi");

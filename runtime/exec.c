@@ -473,9 +473,31 @@ static void copy_chunks(const union massrt_word *w, int64_t t0, int64_t t1, void
   int64_t from = t0 * COPY_CHUNK, to = t1 * COPY_CHUNK < w[2].i ? t1 * COPY_CHUNK : w[2].i;
   memmove((char *)w[0].p + from, (const char *)w[1].p + from, (size_t)(to - from));
 }
+static int copy(struct massrt_exec *x, const void *from, void *to, int64_t bytes)
+{
+  const union massrt_word w[3] = { { .p = to }, { .p = (void *)from }, { .i = bytes } };
+  if (w[2].i > 0 && w[2].i <= COPY_CHUNK && w[0].p != w[1].p) memcpy(to, from, (size_t)bytes);
+  else if (w[2].i > 0 && w[0].p != w[1].p) massrt_pool_run(x->pool, copy_chunks, w, (w[2].i + COPY_CHUNK - 1) / COPY_CHUNK, (int)(w[2].i / (4 * COPY_CHUNK)) + 1);
+  return MASSRT_OK;
+}
 int massrt_copy(struct massrt_exec *x, uint32_t from_arg, uint32_t to_arg, uint32_t bytes_expr)
 {
-  const union massrt_word w[3] = { { .p = x->args[to_arg].p }, { .p = x->args[from_arg].p }, { .i = x->shape[0]->values[bytes_expr] } };
-  if (w[2].i > 0 && w[0].p != w[1].p) massrt_pool_run(x->pool, copy_chunks, w, (w[2].i + COPY_CHUNK - 1) / COPY_CHUNK, (int)(w[2].i / (4 * COPY_CHUNK)) + 1);
+  return copy(x, x->args[from_arg].p, x->args[to_arg].p, x->shape[0]->values[bytes_expr]);
+}
+static int64_t *counter_at(struct massrt_exec *x, uint32_t arg) { return x->args[arg].p; }
+int massrt_stack(struct massrt_exec *x, uint32_t first_arg, uint32_t counter_arg, uint32_t bytes_expr)
+{
+  int64_t bytes = x->shape[0]->values[bytes_expr];
+  return copy(x, x->args[first_arg].p, (char *)x->args[first_arg + 1].p + *counter_at(x, counter_arg) * bytes, bytes);
+}
+int massrt_loop_begin(struct massrt_exec *x, uint32_t first_arg)
+{
+  *counter_at(x, first_arg + 2) = -1;
   return MASSRT_OK;
+}
+int massrt_loop_again(struct massrt_exec *x, uint32_t first_arg)
+{
+  int64_t trip, i = ++*counter_at(x, first_arg + 2);
+  memcpy(&trip, x->args[first_arg + 1].p, sizeof trip);                             /* an input may lie anywhere */
+  return i < trip && *(const uint8_t *)x->args[first_arg].p != 0;
 }

@@ -175,7 +175,7 @@ static bool demand_form(struct onnx_ctx *c, struct ir_value *v, bool floats, uns
 {
   int64_t n;
   if (v->form) return true;
-  if (depth > FORM_DEPTH || v->type->rank > 1 || !ir_type_static(v->type, NULL, &n) || n > FORM_MAX || v->type->elem == IR_bool) return false;
+  if (depth > FORM_DEPTH || v->type->rank > 1 || !ir_type_static(v->type, NULL, &n) || n > FORM_MAX || (v->type->elem == IR_bool && !floats)) return false;
   if (ir_elem_class(v->type->elem) == 'F' && !floats) return false;
   if (v->def) {
     for (unsigned i = 0; i < v->def->n_in; i++) demand_form(c, v->def->in[i], false, depth + 1);

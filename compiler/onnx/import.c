@@ -303,6 +303,65 @@ static const Onnx__FunctionProto *find_function(struct onnx_importer *im, const 
   if (!im->functions.n || !onnx_names_find(&im->functions, function_key(im, n->domain, n->op_type, n->overload), &i)) return NULL;
   return im->file->model->functions[i];
 }
+/* ---- bodies ---- */
+enum { COPY_DEPTH = 8 };
+/* Known when massc compiles, whatever comes in: constants, dims, and what is made of them in a few steps. */
+static bool is_constant(const struct ir_value *v, unsigned depth)
+{
+  if (!v->def || depth > COPY_DEPTH || v->def->n_body) return false;
+  for (unsigned i = 0; i < v->def->n_in; i++)
+    if (!is_constant(v->def->in[i], depth + 1)) return false;
+  return true;
+}
+static struct ir_value *make_again(struct onnx_importer *im, const struct ir_value *v)
+{
+  const struct ir_node *n = v->def;
+  struct ir_value **in = IR_NEWN(im->arena, struct ir_value *, n->n_in + 1);
+  if (n->op == IR_OP_const) return ir_const_bytes(&im->b, v->type, n->data, n->name);
+  for (unsigned i = 0; i < n->n_in; i++) in[i] = make_again(im, n->in[i]);       /* is_constant has bounded the depth */
+  struct ir_node *copy = ir_build(&im->b, n->op, in, n->n_in, n->attr, n->n_attr);
+  return copy ? copy->out[v->index] : NULL;
+}
+static struct ir_value *captured(struct onnx_importer *im, struct onnx_frame *f, struct ir_value *v)
+{
+  if (!f || v->graph == f->g) return v;
+  v = captured(im, f->up, v);                                                    /* depth: subgraphs in subgraphs, at most ONNX_MAX_CALLS */
+  for (uint32_t i = 0; i < f->outer.n; i++)
+    if (f->outer.v[i] == v) return f->inner.v[i];
+  struct ir_value *p = ir_graph_param(f->g, v->type, NULL);
+  p->form = v->form;
+  p->form_n = v->form_n;
+  ir_push(im->arena, &f->outer, v);
+  ir_push(im->arena, &f->inner, p);
+  return p;
+}
+struct ir_value *onnx_capture(struct onnx_importer *im, struct ir_value *v)
+{
+  if (!v || v->graph == im->b.g) return v;
+  return is_constant(v, 0) ? make_again(im, v) : captured(im, im->frame, v);
+}
+void onnx_frame_enter(struct onnx_ctx *c, struct onnx_frame *f)
+{
+  struct onnx_importer *im = c->im;
+  *f = (struct onnx_frame){ .up = im->frame, .g = ir_graph_create(im->m, NULL), .saved = im->b };
+  im->frame = f;
+  im->b.g = f->g;
+  im->b.at = NULL;
+}
+void onnx_frame_leave(struct onnx_ctx *c)
+{
+  c->im->b = c->im->frame->saved;
+  c->im->frame = c->im->frame->up;
+}
+/* The value of a name where nodes are being made. */
+static struct ir_value *value_of(struct onnx_importer *im, struct entry *e, const char *name)
+{
+  if (e->tensor && (!e->v || e->v->graph != im->b.g)) {
+    e->v = onnx_tensor_value(im, e->tensor, name);
+    e->fault |= !e->v;
+  }
+  return onnx_capture(im, e->v);
+}
 /* Sets c->in[i]; false: the name is unknown or faulty (reported now or before). */
 static bool take_input(struct onnx_ctx *c, unsigned i)
 {
@@ -312,11 +371,7 @@ static bool take_input(struct onnx_ctx *c, unsigned i)
   if (!e) return onnx_bad(c, IR_M0105, "reads \"%s\", which nothing makes", name);
   if (e->fault) return false;
   if (e->why) return onnx_bad(c, IR_M0301, "reads \"%s\", which %s: not supported", name, e->why);
-  if (e->tensor && !e->v) {
-    e->v = onnx_tensor_value(c->im, e->tensor, name);
-    e->fault = !e->v;
-  }
-  c->in[i] = e->v;
+  c->in[i] = value_of(c->im, e, name);
   return !e->fault;
 }
 static bool take_inputs(struct onnx_ctx *c)
@@ -389,13 +444,12 @@ static bool import_nodes(struct onnx_scope *s, Onnx__NodeProto *const *nodes, si
 }
 
 /* ---- functions and subgraphs, in place ---- */
-static bool take_result(struct onnx_scope *s, struct onnx_ctx *c, const char *name, unsigned i)
+static bool take_result(struct onnx_scope *s, struct onnx_ctx *c, const char *name, unsigned i, struct ir_value **out)
 {
   struct entry *e = has(name) ? find(s, name) : NULL;
   if (!e) return onnx_bad(c, IR_M0105, "output %u of its body (\"%s\") is made by nothing", i, name ? name : "");
-  if (e->tensor && !e->v) e->v = onnx_tensor_value(c->im, e->tensor, name);
-  c->out[i] = e->v;
-  return !e->fault && (e->v || !e->tensor);
+  *out = value_of(c->im, e, name);
+  return !e->fault && (*out || !e->tensor);
 }
 static bool call_function(struct onnx_ctx *c, const Onnx__FunctionProto *fn)
 {
@@ -418,23 +472,25 @@ static bool call_function(struct onnx_ctx *c, const Onnx__FunctionProto *fn)
   bool ok = import_nodes(s, fn->node, fn->n_node);
   im->calls--;
   for (unsigned i = 0; ok && i < c->n_out; i++)
-    if (has(c->node->output[i])) ok &= take_result(s, c, fn->output[i], i);
+    if (has(c->node->output[i])) ok &= take_result(s, c, fn->output[i], i, &c->out[i]);
   return ok;
 }
-bool onnx_inline_graph(struct onnx_ctx *c, const Onnx__GraphProto *g)
+bool onnx_run_graph(struct onnx_ctx *c, const Onnx__GraphProto *g, struct ir_value *const *in, unsigned n_in, struct ir_value **out, unsigned n_out)
 {
-  if (g->n_input) return onnx_bad(c, IR_M0203, "its branch has %zu inputs, expected none", g->n_input);
-  if (g->n_output < c->n_out) return onnx_bad(c, IR_M0203, "its branch has %zu outputs, expected %u", g->n_output, c->n_out);
+  if (g->n_input != n_in) return onnx_bad(c, IR_M0203, "its subgraph has %zu inputs, expected %u", g->n_input, n_in);
+  if (g->n_output < n_out) return onnx_bad(c, IR_M0203, "its subgraph has %zu outputs, expected %u", g->n_output, n_out);
   if (c->im->calls == ONNX_MAX_CALLS) return onnx_bad(c, IR_M0102, "subgraphs are more than %d deep", ONNX_MAX_CALLS);
   struct onnx_scope *s = scope_new(c->im, c->scope);
+  for (unsigned i = 0; i < n_in; i++)
+    if (!has(g->input[i]->name) || !bind(s, g->input[i]->name, (struct entry){ .v = in[i] })) return onnx_bad(c, IR_M0105, "input %u of its subgraph has no name, or one that stands twice", i);
   TRY(bind_tensors(s, g));
   c->im->calls++;
   bool ok = import_nodes(s, g->node, g->n_node);
   c->im->calls--;
-  for (unsigned i = 0; ok && i < c->n_out; i++)
-    if (has(c->node->output[i])) ok &= take_result(s, c, g->output[i]->name, i);
+  for (unsigned i = 0; ok && i < n_out; i++) ok &= take_result(s, c, g->output[i]->name, i, &out[i]);
   return ok;
 }
+bool onnx_inline_graph(struct onnx_ctx *c, const Onnx__GraphProto *g) { return onnx_run_graph(c, g, NULL, 0, c->out, c->n_out); }
 
 /* ---- the model ---- */
 static bool take_outputs(struct onnx_scope *s, const Onnx__GraphProto *g)
@@ -448,9 +504,9 @@ static bool take_outputs(struct onnx_scope *s, const Onnx__GraphProto *g)
     struct entry *e = has(name) ? find(s, name) : NULL;
     if (!e) { ok = ir_error(im->diags, IR_M0105, NULL, NULL, "output %zu (\"%s\") is made by nothing", i, name ? name : ""); continue; }
     if (e->why) { ok = ir_error(im->diags, IR_M0301, NULL, NULL, "output \"%s\" %s: not supported", name, e->why); continue; }
-    if (e->tensor && !e->v && !e->fault) e->v = onnx_tensor_value(im, e->tensor, name);
-    if (!e->v) { ok = false; continue; }
-    ir_push(im->m->arena, &main->results, e->v);
+    struct ir_value *v = e->fault ? NULL : value_of(im, e, name);
+    if (!v) { ok = false; continue; }
+    ir_push(im->m->arena, &main->results, v);
     ir_push(im->m->arena, &main->result_names, ir_arena_strdup(im->m->arena, name));
   }
   return ok;

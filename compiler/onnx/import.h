@@ -26,6 +26,13 @@ bool onnx_order(struct ir_arena *a, struct ir_diags *d, Onnx__NodeProto *const *
 
 struct onnx_dim { const char *name; const struct ir_ix *e; };
 struct onnx_scope;
+/* The body of a loop while it is made; what it reads of outside becomes a parameter, constants are made again inside. */
+struct onnx_frame {
+  struct onnx_frame *up;
+  struct ir_graph *g;
+  struct ir_builder saved;
+  IR_VEC(struct ir_value *) outer, inner;
+};
 struct onnx_importer {
   struct ir_arena *arena;
   struct ir_diags *diags;
@@ -33,6 +40,7 @@ struct onnx_importer {
   const struct onnx_options *opt;
   struct ir_module *m;
   struct ir_builder b;
+  struct onnx_frame *frame;          /* the innermost; NULL: nodes go to the main graph */
   unsigned nodes, calls;
   uint64_t spent;                    /* what the import has cost so far, in bytes, roughly; see onnx_spend */
   IR_VEC(struct onnx_dim) dims;      /* of the model's inputs, by name */
@@ -59,6 +67,11 @@ struct onnx_ctx {
 bool onnx_spend(struct onnx_importer *im, uint64_t bytes);
 /* import.c, for control flow: the nodes of a subgraph in the place of c's node; c->out is set from its outputs. */
 bool onnx_inline_graph(struct onnx_ctx *c, const Onnx__GraphProto *g);
+/* The nodes of a subgraph on the values in[n_in] for its inputs; out[n_out] are its first outputs. */
+bool onnx_run_graph(struct onnx_ctx *c, const Onnx__GraphProto *g, struct ir_value *const *in, unsigned n_in, struct ir_value **out, unsigned n_out);
+void onnx_frame_enter(struct onnx_ctx *c, struct onnx_frame *f);      /* nodes go into f->g from here on, until */
+void onnx_frame_leave(struct onnx_ctx *c);
+struct ir_value *onnx_capture(struct onnx_importer *im, struct ir_value *v);    /* v in the graph that is being made; NULL stays NULL */
 /* The attribute by which the node that calls this function body gives `name`; NULL: it does not, nor has the function a default. */
 const Onnx__AttributeProto *onnx_scope_attr(const struct onnx_scope *s, const char *name);
 

@@ -1,4 +1,4 @@
-/* Constants, shapes as values, index grids, and control flow that is decided when the model is compiled. */
+/* Constants, shapes as values, index grids. */
 #include "compiler/onnx/rows.h"
 #include <math.h>
 #include <string.h>
@@ -173,18 +173,4 @@ bool import_one_hot(struct onnx_ctx *c)
   i = onnx_select(c, onnx_2(c, IR_OP_lt, i, onnx_const(c, IR_i64, 0)), onnx_2(c, IR_OP_add, i, n), i);
   struct ir_value *off = ir_reshape(c->b, onnx_gather(c, c->in[2], onnx_const(c, IR_i64, 0), 0), 0, NULL), *on = ir_reshape(c->b, onnx_gather(c, c->in[2], onnx_const(c, IR_i64, 1), 0), 0, NULL);
   return onnx_out(c, onnx_select(c, onnx_2(c, IR_OP_eq, i, grid), on, off));
-}
-
-/* ---- If: the branch, in place, when the condition is known ---- */
-bool import_if(struct onnx_ctx *c)
-{
-  int64_t cond;
-  unsigned n;
-  TRY(onnx_operands(c, 1, 1));
-  if (!ir_value_const_ints(c->in[0], 1, &cond, &n) || n != 1)
-    return onnx_bad(c, IR_M0301, "the condition (%s) is only known at run time; massc decides conditions when it compiles", onnx_show(c, c->in[0]));
-  const char *name = cond ? "then_branch" : "else_branch";
-  const Onnx__AttributeProto *a = onnx_attr(c, name);
-  if (!a || !a->g) return onnx_bad(c, IR_M0302, "attribute %s holds no graph", name);
-  return onnx_inline_graph(c, a->g);
 }

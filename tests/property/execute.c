@@ -96,7 +96,18 @@ static int run_steps(struct massrt_exec *x)
   int rc = 0;
   for (uint32_t i = 0; i < x->p->n_steps && !rc; i++) {
     const struct massrt_step *s = &x->p->steps[i];
-    rc = s->kind == MASSRT_S_LAUNCH ? massrt_launch(x, s->a) : massrt_copy(x, s->a, s->b, s->c);
+    switch ((enum massrt_step_kind)s->kind) {
+    case MASSRT_S_LAUNCH: rc = massrt_launch(x, s->a); break;
+    case MASSRT_S_COPY: rc = massrt_copy(x, s->a, s->b, s->c); break;
+    case MASSRT_S_STACK: rc = massrt_stack(x, s->a, s->b, s->c); break;
+    case MASSRT_S_LOOP:
+      rc = massrt_loop_begin(x, s->a);
+      if (!massrt_loop_again(x, s->a)) i = s->b;
+      break;
+    case MASSRT_S_NEXT:
+      if (massrt_loop_again(x, x->p->steps[s->a].a)) i = s->a;
+      break;
+    }
   }
   return rc;
 }

@@ -211,5 +211,26 @@ START_TEST(a_view_loads_its_places)
   DONE(f);
 }
 END_TEST
+/* h = 2 h + i, from (1, -1): (2, -2), (5, -3), (12, -4); stacked before the condition, which lets at most n of them happen while h[0] < 4 (or forever). */
+START_TEST(a_loop_carries_stacks_and_ends)
+{
+  FIXTURE(f);
+  struct ir_module *m = parsed(&f, "graph main (%n: i64[], %p: bool[], %h: f32[2]) -> %2, %3, %1 {\n"
+                                   "  %1, %2, %3 = loop _ %n, %p, %h {carried=2, trips=[3]} : bool[], f32[2], f32[3,2] (%4: i64[], %5: bool[], %6: f32[2]) -> %13, %9, %9 {\n"
+                                   "    %7 = mul %6, 2 : f32[2]\n    %8 = cast %4 {to=f32} : f32[]\n    %9 = add %7, %8 : f32[2]\n"
+                                   "    %10 = slice %9 {start=[0], step=[1], dims=[1]} : f32[1]\n    %11 = reshape %10 : f32[]\n    %12 = lt %11, 4 : bool[]\n    %13 = and %12, %5 : bool[]\n  }\n}\n");
+  static const struct { double n, p; int64_t times; } runs[] = { { 1, 1, 1 }, { 3, 1, 2 /* 5 is not below 4 */ }, { 0, 1, 0 }, { 3, 0, 0 } };
+  static const double h[][2] = { { 1, -1 }, { 2, -2 }, { 5, -3 } };
+  for (unsigned i = 0; i < sizeof runs / sizeof *runs; i++) {
+    struct ir_tensor *in[] = { tensor(&f, IR_i64, 0, NULL, &runs[i].n), tensor(&f, IR_bool, 0, NULL, &runs[i].p), tensor(&f, IR_f32, 1, (int64_t[]){ 2 }, h[0]) }, *out[3];
+    ck_assert_msg(ir_eval(f.a, m->main, in, 3, out), "%s", f.d.first.s);
+    int64_t k = runs[i].times;
+    ck_assert(out[0]->f[0] == h[k][0] && out[0]->f[1] == h[k][1]);
+    for (int64_t t = 0; t < 3; t++) ck_assert(out[1]->f[2 * t] == (t < k ? h[t + 1][0] : 0) && out[1]->f[2 * t + 1] == (t < k ? h[t + 1][1] : 0));
+    ck_assert_int_eq(out[2]->i[0], runs[i].p && k < 2);
+  }
+  DONE(f);
+}
+END_TEST
 MAIN("eval", every_half_comes_back_from_its_value, integers_come_back_from_their_bytes, symbols_come_from_the_inputs, a_linear_dim_tells_its_symbol, one_rounding_per_node,
-     a_region_means_its_body, constants_evaluate_and_the_rest_says_no, absurd_sizes_are_refused, a_view_loads_its_places)
+     a_region_means_its_body, constants_evaluate_and_the_rest_says_no, absurd_sizes_are_refused, a_view_loads_its_places, a_loop_carries_stacks_and_ends)

@@ -374,6 +374,22 @@ START_TEST(a_known_condition_chooses_the_branch)
   branch(&n, "then_branch", "Neg");
   branch(&n, "else_branch", "Abs");
   node(n); output("y");
+  struct ir_module *m = accepted(16);                /* at run time: a loop for each branch, of one iteration or none */
+  ck_assert_uint_eq(count(m, IR_OP_loop), 2);
+  for (int cond = 0; cond < 2; cond++) {
+    struct ir_tensor *in[] = { ir_tensor_create(arena, IR_f32, 1, d6), ir_tensor_create(arena, IR_bool, 0, NULL) }, *out;
+    for (int i = 0; i < 6; i++) in[0]->f[i] = i - 3;
+    in[1]->i[0] = cond;
+    ck_assert_msg(ir_eval(arena, m->main, in, 2, &out), "%s", diags.first.s);
+    for (int i = 0; i < 6; i++) ck_assert(out->f[i] == (cond ? 3 - i : i < 3 ? 3 - i : i - 3));
+  }
+  again();
+  begin(); input("x", 1, d6);                        /* Shape's result is no f32[6] */
+  w_msg(&graph, 11, w_value("c", 9, 0, NULL));
+  n = w_node("If", "c", "y");
+  branch(&n, "then_branch", "Neg");
+  branch(&n, "else_branch", "Shape");
+  node(n); output("y");
   refused(16, "M0301", "run time");
 }
 END_TEST

@@ -1,0 +1,93 @@
+"""Operators that no stored network has, in the spellings of exporters, against ONNX Runtime: values, and shapes that differ from run to run."""
+from against_ort import *
+from onnx import TensorProto as T, helper as h, numpy_helper as nh
+
+F = T.FLOAT
+
+
+def info(name, elem, shape):
+    return h.make_tensor_value_info(name, elem, shape)
+
+
+def model(nodes, ins, outs, weights={}, opset=13, domains=(), ir_version=8):
+    """A graph of nodes; ins are (name, type, shape), outs names, weights arrays by name."""
+    g = h.make_graph(nodes, "g", [info(*i) for i in ins], [h.make_empty_tensor_value_info(o) for o in outs], [nh.from_array(np.asarray(v), k) for k, v in weights.items()])
+    m = h.make_model(g, opset_imports=[h.make_opsetid("", opset)] + [h.make_opsetid(d, 1) for d in domains])
+    m.ir_version = ir_version
+    return onnx.shape_inference.infer_shapes(m)
+
+
+def agrees(m, feeds, limit=LIMIT):
+    """The model at both levels, on each feed: floats within limit of the largest value, all else exactly."""
+    onnx.save(m, "m.onnx")
+    names = [o.name for o in m.graph.output]
+    s = session("m.onnx")
+    for level in "-O0", "-O2":
+        massc(level, "m.onnx", "-o", "m.bin")
+        for feed in feeds:
+            args = []
+            for i, (k, v) in enumerate(feed.items()):
+                np.save(f"i{i}.npy", v)
+                args += ["--input", f"{k}=i{i}.npy"]
+            run("./m.bin", *args, *(a for i, o in enumerate(names) for a in ("--output", f"{o}=o{i}.npy")))
+            for i, want in enumerate(s.run(None, feed)):
+                got, want = np.load(f"o{i}.npy"), np.asarray(want)
+                assert got.shape == want.shape and got.dtype == want.dtype, f"{level} {names[i]}: {got.dtype}{got.shape}, expected {want.dtype}{want.shape}"
+                if want.dtype.kind == "f":
+                    error = np.nanmax(np.abs(got.astype(np.float64) - want)) if want.size else 0
+                    assert np.array_equal(np.isnan(got), np.isnan(want)) and error <= limit * max(np.nanmax(np.abs(want), initial=0), 1e-30), f"{level} {names[i]}: error {error:.3g}"
+                else:
+                    assert np.array_equal(got, want), f"{level} {names[i]}: {np.sum(got != want)} of {got.size} differ"
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+# ---- scatter ----
+def scatter_by_constant_places():
+    at = np.stack(np.meshgrid(np.arange(4), np.arange(0, 30, 2), np.arange(1, 30, 3), indexing="ij"), -1)
+    agrees(model([h.make_node("ScatterND", ["x", "at", "u"], ["y"])], [("x", F, [4, 30, 30]), ("u", F, at.shape[:-1])], ["y"], {"at": at}),
+           [{"x": normal(4, 30, 30), "u": normal(*at.shape[:-1], seed=1)}])
+
+
+def scatter_elements_of_any_size():
+    at = np.stack([np.random.default_rng(k).permutation(10)[:5] - 5 for k in range(7)], 1)
+    x, u = normal(10, 7), normal(5, 7, seed=1)
+    for more in {}, {"reduction": "add"}:
+        agrees(model([h.make_node("ScatterElements", ["x", "at", "u"], ["y"], axis=0, **more)], [("x", F, ["n", 7]), ("at", T.INT64, ["m", "k"]), ("u", F, ["m", "k"])], ["y"], opset=16),
+               [{"x": x, "at": at, "u": u}, {"x": x, "at": at[:3, :4].copy(), "u": u[:3, :4].copy()}])
+
+
+# ---- control flow ----
+def loop_until_a_condition():
+    body = h.make_graph([h.make_node("Add", ["x_in", "x_in"], ["x_out"]), h.make_node("ReduceSum", ["x_out"], ["s"], keepdims=0), h.make_node("Less", ["s", "limit"], ["go"]),
+                         h.make_node("Add", ["k_in", "one"], ["k_out"])], "body", [info("i", T.INT64, []), info("c", T.BOOL, []), info("x_in", F, ["n", 4]), info("k_in", T.INT64, [])],
+                        [info("go", T.BOOL, []), info("x_out", F, ["n", 4]), info("k_out", T.INT64, [])])
+    agrees(model([h.make_node("ReduceSum", ["x"], ["s0"], keepdims=0), h.make_node("Less", ["s0", "limit"], ["c0"]), h.make_node("Loop", ["", "c0", "x", "zero"], ["y", "k"], body=body)],
+                 [("x", F, ["n", 4])], ["y", "k"], {"limit": np.float32(100), "zero": np.int64(0), "one": np.int64(1)}), [{"x": np.abs(normal(3, 4))}, {"x": 100 * np.abs(normal(7, 4))}])
+
+
+def branches_chosen_at_run_time():
+    yes = h.make_graph([h.make_node("MatMul", ["x", "w"], ["t"])], "yes", [], [info("t", F, ["n", 5])])
+    no = h.make_graph([h.make_node("MatMul", ["x", "v"], ["e0"]), h.make_node("Tanh", ["e0"], ["e"])], "no", [], [info("e", F, ["n", 5])], [nh.from_array(normal(4, 5, seed=1), "v")])
+    x = normal(6, 4)
+    agrees(model([h.make_node("ReduceSum", ["x"], ["s"], keepdims=0), h.make_node("Less", ["s", "zero"], ["c"]), h.make_node("If", ["c"], ["y0"], then_branch=yes, else_branch=no),
+                  h.make_node("Relu", ["y0"], ["y"])], [("x", F, ["n", 4])], ["y"], {"zero": np.float32(0), "w": normal(4, 5)}), [{"x": x}, {"x": -x}, {"x": np.concatenate([x, x])}])
+
+
+def loop_over_convolutions():
+    """Carried values that change places, a stacked one, a count that is an input, weights inside and outside."""
+    map_ = [1, 8, 9, 9]
+    body = h.make_graph([h.make_node("Conv", ["a_in", "w"], ["t"], pads=[1, 1, 1, 1]), h.make_node("Add", ["t", "b_in"], ["t2"]), h.make_node("Tanh", ["t2"], ["a_out"]),
+                         h.make_node("Identity", ["a_in"], ["b_out"]), h.make_node("Identity", ["c_in"], ["c_out"]), h.make_node("ReduceMean", ["a_in"], ["m"], axes=[2, 3], keepdims=0)], "body",
+                        [info("i", T.INT64, []), info("c_in", T.BOOL, []), info("a_in", F, map_), info("b_in", F, map_)],
+                        [info("c_out", T.BOOL, []), info("a_out", F, map_), info("b_out", F, map_), info("m", F, [1, 8])])
+    agrees(model([h.make_node("Conv", ["x", "w"], ["x1"], pads=[1, 1, 1, 1]), h.make_node("Loop", ["n", "", "x1", "x"], ["y", "z", "m"], body=body),
+                  h.make_node("Conv", ["y", "w"], ["y2"], pads=[1, 1, 1, 1])], [("x", F, map_), ("n", T.INT64, [])], ["y2", "z", "m"], {"w": normal(8, 8, 3, 3) / 8}),
+           [{"x": normal(*map_), "n": np.array(k)} for k in (1, 5, 0)])
+
+
+for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions:
+    cases.append((f.__name__, f))
+main()
