@@ -71,10 +71,10 @@ static void set_layout(struct pass_ctx *c, struct ir_value *v, const struct need
 {
   v->layout = ir_layout_blocked(c->m, v->type, 1, block, k->halo, c->target->plane_pad);
 }
-/* A copy of v for the readers that want it in the layout of k. */
-static struct ir_value *copy_of(struct pass_ctx *c, struct ir_value *v)
+/* A copy of v in another layout, for the nodes that prov names. */
+static struct ir_value *copy_of(struct pass_ctx *c, struct ir_value *v, const struct ir_prov *prov)
 {
-  struct ir_builder b = { .g = c->m->main, .at = v->def ? v->def->next : c->m->main->first, .prov = v->def ? v->def->prov : NULL };
+  struct ir_builder b = { .g = c->m->main, .at = v->def ? v->def->next : c->m->main->first, .prov = prov };
   struct ir_node *n = ir_build(&b, IR_OP_copy, &v, 1, NULL, 0);
   n->place = v->def ? v->def->place : "cpu";
   n->out[0]->name = v->name;
@@ -93,7 +93,9 @@ static void lay_out_input(struct pass_ctx *c, struct ir_value *v)
   for (uint32_t i = 0; i < v->uses.n; i++)
     if (v->uses.v[i]->op == IR_OP_conv || v->uses.v[i]->op == IR_OP_window) readers[n++] = v->uses.v[i];
   if (!n) return;
-  struct ir_value *w = copy_of(c, v);
+  const struct ir_prov *prov = readers[0]->prov;
+  for (uint32_t i = 1; i < n; i++) prov = ir_prov_union(c->m, prov, readers[i]->prov);
+  struct ir_value *w = copy_of(c, v, prov);
   set_layout(c, w, k, wide ? c->target->block : 1);
   for (uint32_t i = 0; i < n; i++)
     for (unsigned j = 0; j < readers[i]->n_in; j++)
@@ -106,7 +108,7 @@ static void keep_results_dense(struct pass_ctx *c)
     struct ir_value *v = g->results.v[i];
     if (!v->layout) continue;
     if (!v->uses.n) { v->layout = NULL; continue; }
-    g->results.v[i] = copy_of(c, v);
+    g->results.v[i] = copy_of(c, v, v->def ? v->def->prov : NULL);
   }
 }
 bool pass_layout(struct pass_ctx *c)
