@@ -3,6 +3,7 @@
 #ifndef MASSRT_CLI_H
 #define MASSRT_CLI_H
 #include "runtime/internal.h"
+#include <stdio.h>
 
 struct cli_list { const char **v; int n; };
 struct cli {
@@ -47,6 +48,7 @@ void cli_help(const struct cli *c);
 /* ---- text and JSON ---- */
 void cli_type(char *out, size_t n, const struct massrt_program *p, const struct massrt_io *io);      /* "f32[batch,3,224,224]" */
 void json_key(struct cli *c, const char *key);        /* of the one object: comma, newline, quoted key */
+void json_string_to(FILE *f, const char *s);           /* NULL is "" */
 void json_string(const char *s);
 void json_number(double v);                           /* null for what JSON has no number for */
 void json_shape(const struct massrt_tensor *t);

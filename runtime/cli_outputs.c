@@ -1,5 +1,6 @@
 /* Outputs: files, the summary, the comparison with expected values; and the JSON that all of the command line prints. */
 #include "runtime/cli.h"
+#include "runtime/core/json.h"
 #include "runtime/tensor_file.h"
 #include <math.h>
 #include <stdio.h>
@@ -7,16 +8,9 @@
 #include <string.h>
 
 /* ---- JSON ---- */
-void json_string(const char *s)
-{
-  putchar('"');
-  for (; s && *s; s++) {
-    if (*s == '"' || *s == '\\') putchar('\\');
-    if ((unsigned char)*s < ' ') printf("\\u%04x", *s);
-    else putchar(*s);
-  }
-  putchar('"');
-}
+static void put_file(void *f, const char *p, size_t n) { fwrite(p, 1, n, f); }
+void json_string_to(FILE *f, const char *s) { massrt_json_string(put_file, f, s ? s : "", s ? strlen(s) : 0); }
+void json_string(const char *s) { json_string_to(stdout, s); }
 void json_key(struct cli *c, const char *key)
 {
   printf("%s\n  ", c->json_fields++ ? "," : "");

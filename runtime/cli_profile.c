@@ -50,10 +50,10 @@ static void read_chunks(const union massrt_word *w, int64_t t0, int64_t t1, void
     s = _mm_xor_si128(_mm_xor_si128(s, _mm_xor_si128(p[i], p[i + 1])), _mm_xor_si128(p[i + 2], p[i + 3]));
   memcpy((char *)w[0].p + t0 * 64 % 4096, &s, sizeof s);
 }
-static double best_ns(struct cli *c, massrt_kernel_fn *fn, const union massrt_word *w, int64_t tasks)
+static double best_ns(struct cli *c, massrt_kernel_fn *fn, const union massrt_word *w, int64_t tasks)   /* on a busy machine most are slow */
 {
   double best = 1e30;
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 20; i++) {
     int64_t a = massrt_now_ns();
     massrt_pool_run(c->x->pool, fn, w, tasks, massrt_pool_threads(c->x->pool));
     double ns = (double)(massrt_now_ns() - a);
@@ -79,6 +79,15 @@ static bool measure_rates(struct cli *c, double *ops_per_ns, double *bytes_per_n
 
 /* ---- reports ---- */
 static double size_of(const struct cli *c, uint32_t expr) { return expr == MASSRT_NO_EXPR ? 0 : (double)massrt_values(c->x)[expr]; }
+/* What a launch computes and moves, and the least time that this takes at the rates measured. */
+struct rates { double ops, bw; };                     /* per ns */
+struct cost { double work, bytes, floor_ns; };
+static struct cost cost_of(const struct cli *c, uint32_t launch, const struct rates *r)
+{
+  struct cost k = { size_of(c, c->p->launches[launch].work), size_of(c, c->p->launches[launch].bytes), 0 };
+  k.floor_ns = k.work / r->ops > k.bytes / r->bw ? k.work / r->ops : k.bytes / r->bw;
+  return k;
+}
 static const struct row *sort_rows;
 static int by_time(const void *a, const void *b)
 {
@@ -86,69 +95,65 @@ static int by_time(const void *a, const void *b)
   int64_t x = sort_rows[i].total_ns, y = sort_rows[j].total_ns;
   return x == y ? (i > j) - (i < j) : (x < y) - (x > y);
 }
-static void table(struct cli *c, const struct row *rows, double run_ns, double ops, double bw)
+static void table(struct cli *c, const struct row *rows, double run_ns, const struct rates *r)
 {
   uint32_t n = c->p->n_launches, *order = calloc(n + 1, sizeof *order);
   if (!order) return;
   for (uint32_t i = 0; i < n; i++) order[i] = i;
   sort_rows = rows;
   qsort(order, n, sizeof *order, by_time);
-  printf("%s: %.3f ms a run on %d threads; this machine: %.0f Gop/s, %.1f GB/s\n%10s %6s %9s %9s %7s  %s\n", c->p->name, run_ns * 1e-6,
-         massrt_pool_threads(c->x->pool), ops, bw, "us", "share", "Gop/s", "GB/s", "floor", "kernel: nodes");
+  printf("%s: %.3f ms a run on %d threads; this machine: %.0f Gop/s, %.1f GB/s\n%10s %6s %10s %9s %9s %9s %7s  %s\n", c->p->name, run_ns * 1e-6,
+         massrt_pool_threads(c->x->pool), r->ops, r->bw, "us", "share", "Mop", "MB", "Gop/s", "GB/s", "floor", "kernel: nodes");
   for (uint32_t k = 0; k < n; k++) {
     const struct massrt_launch *l = &c->p->launches[order[k]];
-    double ns = (double)rows[order[k]].total_ns / RUNS, work = size_of(c, l->work), bytes = size_of(c, l->bytes);
-    double floor_ns = work / ops > bytes / bw ? work / ops : bytes / bw;
-    printf("%10.1f %5.1f%% %9.1f %9.1f %6.0f%%  %s: %s\n", ns * 1e-3, 100 * ns / run_ns, work / (ns + 1), bytes / (ns + 1), 100 * floor_ns / (ns + 1),
+    struct cost w = cost_of(c, order[k], r);
+    double ns = (double)rows[order[k]].total_ns / RUNS;
+    printf("%10.1f %5.1f%% %10.3f %9.3f %9.1f %9.1f %6.0f%%  %s: %s\n", ns * 1e-3, 100 * ns / run_ns, w.work * 1e-6, w.bytes * 1e-6, w.work / (ns + 1), w.bytes / (ns + 1), 100 * w.floor_ns / (ns + 1),
            c->p->kernels[l->kernel].name, l->nodes);
   }
   free(order);
 }
-static void json_rows(struct cli *c, const struct row *rows, double run_ns, double ops, double bw)
+static void json_rows(struct cli *c, const struct row *rows, double run_ns, const struct rates *r)
 {
   json_key(c, "profile_run_ms");
   json_number(run_ns * 1e-6);
   json_key(c, "machine_gops");
-  json_number(ops);
+  json_number(r->ops);
   json_key(c, "machine_gbytes_per_s");
-  json_number(bw);
+  json_number(r->bw);
   json_key(c, "launches");
   putchar('[');
   for (uint32_t i = 0; i < c->p->n_launches; i++) {
     const struct massrt_launch *l = &c->p->launches[i];
+    struct cost w = cost_of(c, i, r);
+    double ns = (double)rows[i].total_ns / RUNS;
     printf("%s\n    {\"kernel\": ", i ? "," : "");
     json_string(c->p->kernels[l->kernel].name);
     printf(", \"nodes\": ");
     json_string(l->nodes);
-    printf(", \"us\": %.3f, \"work\": %.0f, \"bytes\": %.0f}", (double)rows[i].total_ns / RUNS * 1e-3, size_of(c, l->work), size_of(c, l->bytes));
+    printf(", \"us\": %.3f, \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.3f, \"share_of_floor\": %.4f}", ns * 1e-3, w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
   }
   putchar(']');
 }
-static void file_string(FILE *f, const char *s)
-{
-  fputc('"', f);
-  for (; s && *s; s++) {
-    if (*s == '"' || *s == '\\') fputc('\\', f);
-    if ((unsigned char)*s < ' ') fprintf(f, "\\u%04x", *s);
-    else fputc(*s, f);
-  }
-  fputc('"', f);
-}
-static int write_trace(const struct cli *c, const struct row *rows)
+/* The Trace Event Format: names of the process and the thread, then a complete event ("X") for each launch; times in microseconds. */
+static int write_trace(const struct cli *c, const struct row *rows, const struct rates *r)
 {
   FILE *f = fopen(c->profile, "we");
   if (!f) return cli_fail(c, MASSRT_E_FILE, "--profile %s: %s", c->profile, strerror(errno));
-  fprintf(f, "{\"traceEvents\": [");
+  fprintf(f, "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n{\"ph\": \"M\", \"pid\": 1, \"tid\": 1, \"ts\": 0, \"name\": \"process_name\", \"args\": {\"name\": ");
+  json_string_to(f, c->p->name);
+  fprintf(f, "}},\n{\"ph\": \"M\", \"pid\": 1, \"tid\": 1, \"ts\": 0, \"name\": \"thread_name\", \"args\": {\"name\": \"kernels\"}}");
   for (uint32_t i = 0; i < c->p->n_launches; i++) {
     const struct massrt_launch *l = &c->p->launches[i];
-    fprintf(f, "%s\n{\"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f, \"name\": ", i ? "," : "", (double)(rows[i].start_ns - c->entry_ns) * 1e-3,
-            (double)(rows[i].end_ns - rows[i].start_ns) * 1e-3);
-    file_string(f, c->p->kernels[l->kernel].name);
+    struct cost w = cost_of(c, i, r);
+    double ns = (double)(rows[i].end_ns - rows[i].start_ns);
+    fprintf(f, ",\n{\"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f, \"cat\": \"kernel\", \"name\": ", (double)(rows[i].start_ns - c->entry_ns) * 1e-3, ns * 1e-3);
+    json_string_to(f, c->p->kernels[l->kernel].name);
     fprintf(f, ", \"args\": {\"nodes\": ");
-    file_string(f, l->nodes);
+    json_string_to(f, l->nodes);
     fprintf(f, ", \"group\": ");
-    file_string(f, l->group);
-    fprintf(f, ", \"work\": %.0f, \"bytes\": %.0f}}", size_of(c, l->work), size_of(c, l->bytes));
+    json_string_to(f, l->group);
+    fprintf(f, ", \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.3f, \"share_of_floor\": %.4f}}", w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
   }
   fprintf(f, "\n]}\n");
   bool bad = ferror(f);
@@ -172,11 +177,12 @@ static int measure(struct cli *c, struct row *rows, double *run_ns)
 int cli_profile(struct cli *c)
 {
   struct row *rows = calloc(c->p->n_launches + 1, sizeof *rows);
-  double run_ns = 0, ops = 1, bw = 1;
-  int rc = !rows || !measure_rates(c, &ops, &bw) ? cli_no_memory(c) : measure(c, rows, &run_ns);
-  if (!rc) rc = write_trace(c, rows);
-  if (!rc && c->json) json_rows(c, rows, run_ns, ops, bw);
-  else if (!rc) table(c, rows, run_ns, ops, bw);
+  struct rates r = { 1, 1 };
+  double run_ns = 0;
+  int rc = !rows || !measure_rates(c, &r.ops, &r.bw) ? cli_no_memory(c) : measure(c, rows, &run_ns);
+  if (!rc) rc = write_trace(c, rows, &r);
+  if (!rc && c->json) json_rows(c, rows, run_ns, &r);
+  else if (!rc) table(c, rows, run_ns, &r);
   free(rows);
   return rc;
 }

@@ -1,8 +1,8 @@
-/* tensor_file.h: tensors in files: NumPy's .npy (versions 1 to 3) and .npz (stored entries), ONNX's TensorProto (.pb) and raw bytes. Data land in memory aligned
+/* tensor_file.h: tensors in files: NumPy's .npy (versions 1 to 3) and .npz (stored or deflated entries), ONNX's TensorProto (.pb) and raw bytes. Data land in memory aligned
  * to 64 bytes. A file's header is not trusted: it is parsed with bounds, sizes are computed with overflow checks, and memory is taken only for bytes that are
- * there.
+ * there (or, compressed, may be).
  * Functions return 0, MASSRT_E_FILE (cannot be read or written, another format, damaged), MASSRT_E_INPUT (something that massc does not have: a type, a
- * sequence, compression) or MASSRT_E_MEMORY; err then holds the reason without the file's name. */
+ * sequence, encryption) or MASSRT_E_MEMORY; err then holds the reason without the file's name. */
 #ifndef MASSRT_TENSOR_FILE_H
 #define MASSRT_TENSOR_FILE_H
 #include "runtime/internal.h"

@@ -1,9 +1,11 @@
 /* The npz format: a zip archive whose members NAME.npy are npy files. Read through the central directory at the file's end (the local headers that numpy.savez
- * writes leave the sizes to it), with the 64-bit records of large archives; members are stored, not compressed. Source: PKWARE's APPNOTE.TXT, 4.3. */
+ * writes leave the sizes to it), with the 64-bit records of large archives; members are stored or deflated; ours are stored. Source: PKWARE's APPNOTE.TXT, 4.3. */
+#include "runtime/inflate.h"
 #include "runtime/tensor_bytes.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,17 +127,37 @@ const struct massrt_npz_entry *massrt_npz_find(const struct massrt_npz *z, const
     if (!strcmp(z->entry[i].name, name)) return &z->entry[i];
   return NULL;
 }
+/* A memory file with the bytes of a deflated member. */
+static int inflate_member(const struct massrt_npz *z, const struct massrt_npz_entry *x, uint64_t at, int *out_fd, struct massrt_err *e)
+{
+  struct stat st;
+  if (fstat(z->fd, &st) || at > (uint64_t)st.st_size || x->packed_bytes > (uint64_t)st.st_size - at || x->bytes / MASSRT_INFLATE_MAX_RATIO > x->packed_bytes) return damaged(e);
+  uint8_t *packed = malloc(x->packed_bytes + 1), *out = MAP_FAILED;
+  int fd = packed ? memfd_create("npz", MFD_CLOEXEC) : -1;
+  if (fd >= 0 && !ftruncate(fd, (off_t)x->bytes)) out = mmap(NULL, x->bytes + !x->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  bool ok = out != MAP_FAILED && read_at(z->fd, at, packed, x->packed_bytes) && massrt_inflate(packed, x->packed_bytes, out, x->bytes);
+  int rc = out == MAP_FAILED ? massrt_fail(e, MASSRT_E_MEMORY, "no memory") : ok ? 0 : massrt_fail(e, MASSRT_E_FILE, "damaged: \"%s\" cannot be decompressed", x->name);
+  if (out != MAP_FAILED) munmap(out, x->bytes + !x->bytes);
+  free(packed);
+  if (rc && fd >= 0) close(fd);
+  *out_fd = fd;
+  return rc;
+}
 int massrt_npz_read(const struct massrt_npz *z, const struct massrt_npz_entry *x, uint32_t elem, struct massrt_tensor *t, char *err, size_t err_n)
 {
   struct massrt_err e = { err, err_n };
   uint8_t h[LOCAL];
-  if (x->method == DEFLATED) return massrt_fail(&e, MASSRT_E_INPUT, "\"%s\" is compressed; write it with numpy.savez, not savez_compressed", x->name);
-  if (x->method != STORED) return massrt_fail(&e, MASSRT_E_INPUT, "\"%s\" is compressed or encrypted; only stored members can be read", x->name);
-  if (!read_at(z->fd, x->at, h, LOCAL) || u32(h) != SIG_LOCAL || x->bytes != x->packed_bytes) return damaged(&e);
+  bool packed = x->method == DEFLATED;
+  if (!packed && x->method != STORED) return massrt_fail(&e, MASSRT_E_INPUT, "\"%s\" is encrypted or compressed in a way that numpy does not write; stored and deflated members can be read", x->name);
+  if (x->at > INT64_MAX || !read_at(z->fd, x->at, h, LOCAL) || u32(h) != SIG_LOCAL || (!packed && x->bytes != x->packed_bytes)) return damaged(&e);
   uint64_t at = x->at + LOCAL + u16(h + 26) + u16(h + 28);
-  if (at > INT64_MAX || lseek(z->fd, (off_t)at, SEEK_SET) < 0) return damaged(&e);
-  int rc = massrt_npy_read_fd(z->fd, elem, t, &e);
-  if (rc || (uint64_t)lseek(z->fd, 0, SEEK_CUR) - at == x->bytes) return rc;
+  int fd = z->fd, rc = packed ? inflate_member(z, x, at, &fd, &e) : 0;
+  if (rc) return rc;
+  if (packed) at = 0;
+  rc = at > INT64_MAX || lseek(fd, (off_t)at, SEEK_SET) < 0 ? damaged(&e) : massrt_npy_read_fd(fd, elem, t, &e);
+  bool fits = !rc && (uint64_t)lseek(fd, 0, SEEK_CUR) - at == x->bytes;
+  if (packed) close(fd);
+  if (rc || fits) return rc;
   free(t->data);
   return massrt_fail(&e, MASSRT_E_FILE, "damaged: \"%s\" does not have the size of its data", x->name);
 }

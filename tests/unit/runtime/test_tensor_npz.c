@@ -121,10 +121,14 @@ START_TEST(refusals)
   char b[SAVED];
   struct massrt_tensor t;
   memcpy(b, saved, SAVED);
-  b[CENTRAL + 10] = 8;
+  b[CENTRAL + 10] = 12;                                                                      /* bzip2 */
   write_bytes(b, SAVED);
   ck_assert_int_eq(open_and_read(&t), MASSRT_E_INPUT);
-  ck_assert_ptr_nonnull(strstr(err, "\"a\" is compressed"));
+  ck_assert_ptr_nonnull(strstr(err, "\"a\" is encrypted or compressed"));
+  b[CENTRAL + 10] = 8;                                                                       /* says that it is deflated, and is not */
+  write_bytes(b, SAVED);
+  ck_assert_int_eq(open_and_read(&t), MASSRT_E_FILE);
+  ck_assert_ptr_nonnull(strstr(err, "\"a\" cannot be decompressed"));
   b[CENTRAL + 10] = 0;
   b[CENTRAL + 8] = 1;
   write_bytes(b, SAVED);
