@@ -22,6 +22,8 @@ struct cg_target {
 };
 const struct cg_target *cg_target_find(const char *name, size_t n);   /* "cpu" is this machine's level; named processors map to their level. NULL: unknown */
 const struct cg_target *cg_target_at(unsigned i);                     /* NULL behind the last */
+/* What the target's facts allow: float32 operations of a core in 1e9 per second, bandwidth of memory in 1e9 bytes per second. For predictions, not schedules. */
+void cg_target_rates(const struct cg_target *t, double *out_gops, double *out_gbytes);
 
 /* ---- schedules and skeletons ---- */
 /* The record for a nest: level 0 always "naive". Never fails: naive takes any nest. */

@@ -1,4 +1,4 @@
-/* The generated header of a library form, and the text of massc check. */
+/* The generated header of a library form. */
 #include "compiler/pipeline.h"
 #include "massrt_types.h"
 #include <ctype.h>
@@ -41,42 +41,4 @@ void header_print(struct ir_buf *b, const struct massrt_program *p, const char *
   ir_buf_printf(b, "/* outputs: data and bytes are the caller's; type and shape come back. */\nint %s_run(struct %s *m, const struct massrt_tensor *inputs, struct massrt_tensor *outputs);\n", x, x);
   ir_buf_printf(b, "void %s_destroy(struct %s *m);\nconst char *%s_error(const struct %s *m);\n#ifdef __cplusplus\n}\n#endif\n#endif\n", x, x, x, x);
   ir_arena_destroy(a);
-}
-
-void json_string(struct ir_buf *b, const char *s, size_t n)
-{
-  ir_buf_add(b, "\"", 1);
-  for (; n--; s++)
-    if ((unsigned char)*s < 32) ir_buf_printf(b, "\\u%04x", (unsigned char)*s);
-    else {
-      if (*s == '"' || *s == '\\') ir_buf_add(b, "\\", 1);
-      ir_buf_add(b, s, 1);
-    }
-  ir_buf_add(b, "\"", 1);
-}
-static int64_t constant(const struct massrt_program *p, uint32_t e) { return p->exprs[e].op == MASSRT_X_CONST ? p->exprs[e].k : -1; }
-void check_print(struct ir_buf *b, const struct pass_program *q, const char *model, bool json)
-{
-  const struct massrt_program *p = &q->tables;
-  int64_t work = 0, bytes = 0;
-  bool known = true;
-  for (uint32_t i = 0; i < p->n_launches; i++) {
-    int64_t w = constant(p, p->launches[i].work), y = constant(p, p->launches[i].bytes);
-    known &= w >= 0 && y >= 0;
-    work += w;
-    bytes += y;
-  }
-  if (json) {
-    ir_buf_printf(b, "{\"model\": ");
-    json_string(b, model, strlen(model));
-    ir_buf_printf(b, ", \"supported\": true, \"sub_graphs\": %u, \"kernels\": %u, \"weights_bytes\": %llu", p->n_launches, p->n_kernels, (unsigned long long)p->weights_bytes);
-    if (p->arena_bytes >= 0) ir_buf_printf(b, ", \"activation_bytes\": %lld, \"live_bytes\": %lld", (long long)p->arena_bytes, (long long)p->live_bytes);
-    if (known) ir_buf_printf(b, ", \"operations\": %lld, \"bytes_moved\": %lld", (long long)work, (long long)bytes);
-    ir_buf_printf(b, "}\n");
-    return;
-  }
-  ir_buf_printf(b, "%s: supported\n  sub-graphs   %u\n  kernels      %u distinct\n  weights      %.1f MB\n", model, p->n_launches, p->n_kernels, (double)p->weights_bytes * 1e-6);
-  if (p->arena_bytes >= 0) ir_buf_printf(b, "  activations  %.1f MB (largest sum of live buffers %.1f MB)\n", (double)p->arena_bytes * 1e-6, (double)p->live_bytes * 1e-6);
-  else ir_buf_printf(b, "  activations  planned per shape\n");
-  if (known) ir_buf_printf(b, "  work         %.2f GFLOP, at least %.1f MB to move\n", (double)work * 1e-9, (double)bytes * 1e-6);
 }

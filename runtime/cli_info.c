@@ -142,10 +142,11 @@ void cli_help(const struct cli *c)
   text_ios(c->p, c->p->inputs, c->p->n_inputs, "input");
   text_ios(c->p, c->p->outputs, c->p->n_outputs, "output");
   printf("\n"
-         "  --input [NAME=]FILE       a .npy or .raw file, or - (npy from standard input); repeatable, without NAME in the order above\n"
+         "  --input [NAME=]FILE       a .npy, .npz (all inputs by name), .pb or .raw file, or - (npy from standard input); repeatable,\n"
+         "                            without NAME in the order above\n"
          "  --input NAME=random[:SEED], NAME=zeros, NAME=VALUE\n"
          "  --input NAME[2,3]=random  with sizes: of all axes, or of the dynamic ones\n"
-         "  --output [NAME=]FILE      .npy, .raw or - ; without --output a summary is printed\n"
+         "  --output [NAME=]FILE      .npy, .npz, .pb, .raw or - ; without --output a summary is printed\n"
          "  --top K                   also the K largest elements of each row of every output\n"
          "  --expect [NAME=]FILE      compares (--rtol X, --atol X; defaults 1e-4, 1e-5 of the largest expected value); status 1 when outside\n"
          "  --bench[=SECONDS]         latency and throughput; inputs not given are random\n"

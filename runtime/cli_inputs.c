@@ -188,7 +188,7 @@ static int classify(const struct cli *c, const struct cli_spec *s, struct source
   if (s->named && end != s->value && !*end) return 0;
   out->kind = massrt_format_of(s->value) == MASSRT_RAW ? FROM_RAW : FROM_FILE;
   if (massrt_format_of(s->value) != MASSRT_NO_FORMAT) return 0;
-  return cli_fail(c, MASSRT_E_USAGE, "--input %s: expected a file that ends in .npy, .npz, .pb or .raw, - (npy from standard input), random, zeros or a number", s->value);
+  return cli_fail(c, MASSRT_E_USAGE, "--input: \"%s\" for \"%s\": expected a file that ends in .npy, .npz, .pb or .raw, - (npy from standard input), random, zeros or a number", s->value, c->p->inputs[s->index].name);
 }
 /* Sizes from NAME[2,3]=: of all axes, or of the dynamic ones alone. */
 static int apply_dims(const struct cli *c, const struct cli_spec *s, const struct massrt_signature *sig, struct massrt_tensor *t)

@@ -1,6 +1,7 @@
 """The command line of an executable, on a network: what scripts rely on."""
 from e2e import *
-import json
+from onnx_wire import tensor, INT64
+import array, json, re, zipfile
 
 INPUT = ["--input", "input[2,3,224,224]=random:1"]
 
@@ -69,6 +70,148 @@ def info():
     assert "--input" in run(p, "--help").out and "massc" in run(p, "--version").out
     d = run(p, *INPUT, "--top", "5")
     assert "f32[2,20]" in d.out and "top 5" in d.out, d
+
+
+@case("--profile: every launch with its nodes, work, bytes and share of the floor; a trace by the rules of the Trace Event Format")
+def profile():
+    """Trace Event Format (Google, 2016), "JSON Object Format": what Perfetto and chrome://tracing ask for."""
+    for model, args in ((small_alexnet(), INPUT), (small_bert(), []), (mkmodel("yolov3-tiny", "tiny.onnx", "width=4", "size=96", "classes=5"), [])):
+        massc(model, "-o", "p.bin")
+        launches = json.loads(run("./p.bin", "--info", "--json").out)["launches"]
+        assert launches and all(x["nodes"] for x in launches), [x for x in launches if not x["nodes"]]
+        table = run("./p.bin", *args, "--profile", "trace.json", "--threads", "2").out.splitlines()
+        assert len(table) == 2 + len(launches), table
+        for x in launches:
+            rows = [r for r in table[2:] if f"{x['kernel']}: {x['nodes']}" in r]
+            assert rows and re.match(r" *\d+\.\d +\d+\.\d% +\d+\.\d{3} +\d+\.\d{3} +\d+\.\d +\d+\.\d +\d+%  ", rows[0]), (x, table)
+        check_trace(json.load(open("trace.json")), launches)
+        j = json.loads(run("./p.bin", *args, "--profile", "trace.json", "--json").out)
+        assert j["machine_gops"] > 0 and j["machine_gbytes_per_s"] > 0 and j["profile_run_ms"] > 0
+        assert [(x["kernel"], x["nodes"]) for x in j["launches"]] == [(x["kernel"], x["nodes"]) for x in launches]
+        for x in j["launches"]:
+            floor = max(x["work"] / j["machine_gops"], x["bytes"] / j["machine_gbytes_per_s"]) / 1e3
+            assert abs(x["floor_us"] - floor) <= 1e-3 + 1e-6 * floor and abs(x["share_of_floor"] - floor / (x["us"] + 1e-3)) <= 1e-3 + 0.01 * x["share_of_floor"], x
+        assert sum(x["us"] for x in j["launches"]) <= 1.001 * j["profile_run_ms"] * 1e3
+    run("./p.bin", "--profile", "no/such/trace.json", status=74)
+
+
+def check_trace(trace, launches):
+    assert trace["displayTimeUnit"] in ("ms", "ns") and set(trace) == {"displayTimeUnit", "traceEvents"}
+    events = trace["traceEvents"]
+    for e in events:
+        assert isinstance(e["name"], str) and e["name"] and e["ph"] in ("X", "M"), e
+        assert isinstance(e["pid"], int) and isinstance(e["tid"], int) and isinstance(e["args"], dict), e
+        assert isinstance(e["ts"], (int, float)) and e["ts"] >= 0, e
+    meta = [e for e in events if e["ph"] == "M"]
+    assert {e["name"] for e in meta} == {"process_name", "thread_name"} and all(isinstance(e["args"]["name"], str) for e in meta), meta
+    done = [e for e in events if e["ph"] == "X"]
+    assert [(e["name"], e["args"]["nodes"]) for e in done] == [(x["kernel"], x["nodes"]) for x in launches]
+    assert all(isinstance(e["dur"], (int, float)) and e["dur"] >= 0 and isinstance(e["cat"], str) for e in done)
+    assert all(e["args"]["work"] >= 0 and e["args"]["bytes"] > 0 and e["args"]["floor_us"] > 0 and e["args"]["share_of_floor"] > 0 for e in done)
+    at = {}
+    for e in done:                                      # complete events of one thread nest or follow each other; ours follow
+        assert e["ts"] >= at.get((e["pid"], e["tid"]), 0) - 1e-6, e
+        at[e["pid"], e["tid"]] = e["ts"] + e["dur"]
+
+
+def small_bert():
+    return "bert.onnx" if os.path.exists("bert.onnx") else mkmodel("bert-base", "bert.onnx", "layers=1", "width=32", "heads=2", "vocab=100", "positions=32")
+
+
+def bert():
+    if not os.path.exists("b.bin"):
+        massc(small_bert(), "-o", "b.bin")
+    return "./b.bin"
+
+
+def npy_bytes(shape, code, values):
+    write_npy("scratch.npy", shape, [])
+    raw = open("scratch.npy", "rb").read()
+    return raw.replace(b"'<f4'", {"q": b"'<i8'", "f": b"'<f4'"}[code]) + array.array(code, values).tobytes()
+
+
+IDS, MASK, TYPES = [i * 7 % 100 for i in range(10)], [1] * 9 + [0], [0] * 5 + [1] * 5
+
+
+@case("npz, pb, raw and npy hold the same; outputs too")
+def formats():
+    p = bert()
+    values = {"input_ids": IDS, "attention_mask": MASK, "token_type_ids": TYPES}
+    for level in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):        # np.savez, np.savez_compressed
+        with zipfile.ZipFile(f"in{level}.npz", "w", level) as z:
+            for k, v in sorted(values.items()):
+                z.writestr(k + ".npy", npy_bytes((2, 5), "q", v))
+    for k, v in values.items():
+        open(k + ".npy", "wb").write(npy_bytes((2, 5), "q", v))
+        open(k + ".pb", "wb").write(tensor(k, [2, 5], array.array("q", v).tobytes(), INT64))
+        open(k + ".raw", "wb").write(array.array("q", v).tobytes())
+    outs = ["--output", "last_hidden_state=h.npy", "--output", "pooler_output=p.npy"]
+    each = lambda end: [w for k in values for w in ("--input", f"{k}={k}.{end}")]
+    run(p, *each("npy"), *outs)
+    want = [open(f, "rb").read() for f in ("h.npy", "p.npy")]
+    in_order = [w for k in values for w in ("--input", k + ".npy")]
+    sized = [w for k in values for w in ("--input", f"{k}[2,5]={k}.raw")]
+    for given in (in_order, each("pb"), ["--input", "in0.npz"], ["--input=in8.npz"], ["--input", "in0.npz", "--input", "attention_mask=attention_mask.npy"], sized,
+                  ["--input", "input_ids=in8.npz", *in_order[2:]]):
+        run(p, *given, *outs)
+        assert [open(f, "rb").read() for f in ("h.npy", "p.npy")] == want, given
+    run(p, "--input", "in0.npz", "--output", "all.npz", "--output", "pooler_output=p.pb")
+    with zipfile.ZipFile("all.npz") as z:
+        assert z.testzip() is None and z.namelist() == ["last_hidden_state.npy"] and z.read("last_hidden_state.npy") == want[0], z.namelist()
+    assert read_npy("p.npy")[1].tobytes() in open("p.pb", "rb").read()
+    run(p, "--input", "in0.npz", "--output", "all.npz")
+    for expected in (["all.npz"], ["pooler_output=p.pb", "last_hidden_state=h.npy"], ["h.npy", "p.npy"]):
+        d = run(p, "--input", "in0.npz", *[w for e in expected for w in ("--expect", e)])
+        assert d.out.count("agrees") == 2, d
+    done = subprocess.run([p, "--input", "in0.npz", "--output", "pooler_output=-", "--output", "last_hidden_state=h.npy"], stdout=open("piped.npy", "wb"), timeout=60)
+    assert done.returncode == 0 and open("piped.npy", "rb").read() == want[1]
+    done = subprocess.run([p, "--input", "input_ids=-", "--input", "in0.npz", *outs], stdin=open("input_ids.npy", "rb"), timeout=60)
+    assert done.returncode == 0 and open("p.npy", "rb").read() == want[1]
+
+
+@case("sizes in brackets, random with seeds, zeros, numbers")
+def fills():
+    p = bert()
+    three = lambda a, b, c: ["--input", "input_ids" + a, "--input", "attention_mask" + b, "--input", "token_type_ids" + c]
+    shape = lambda *args: re.search(r"last_hidden_state: f32(\[.*?\])", run(p, *args).out).group(1)
+    assert shape(*three("[3,7]=random", "=1", "=zeros")) == "[3,7,32]"           # sizes of one input serve the others
+    assert shape(*three("=random:5", "=1", "[1,32]=0")) == "[1,32,32]"
+    one, two = (run(p, *three(f"[2,9]=random:{k}", "=1", "=0")).out for k in (1, 2))
+    assert one != two and run(p, *three("[2,9]=random:1", "=1", "=0")).out == one
+    assert run(p, *three("[2,9]=0", "=1", "=0")).out == run(p, *three("[2,9]=zeros", "=1.0", "=0")).out
+    a = program()
+    assert "f32[5,20]" in run(a, "--input", "input[5]=random").out               # the dynamic dims alone
+    assert "f32[1,20]" in run(a, "--input", "input=random").out
+    for args, status, words in ((three("[2,9]=random", "[2,8]=1", "=0"), 1, ["attention_mask", "8", "9"]), (three("[2,33]=random", "=1", "=0"), 1, ["input_ids", "33", "1 to 32"]),
+                                (three("[2]=random", "=1", "=0"), 1, ["input_ids", "1 sizes", "2"]), (three("[2,9,1]=random", "=1", "=0"), 1, ["input_ids", "3 sizes"]),
+                                (three("[2,-9]=random", "=1", "=0"), 1, ["input_ids"]), (three("[2,9=random", "=1", "=0"), 1, ["input_ids[2,9"]), (three("[]=random", "=1", "=0"), 1, ["input_ids"]),
+                                (three("[99999999999999999999,9]=random", "=1", "=0"), 1, ["input_ids"]), (three("[2147483647,32]=random", "=1", "=0"), None, ["memory"]),
+                                (three("[2,9]=random:", "=1", "=0"), 2, ["random:SEED"]), (three("[2,9]=random:x", "=1", "=0"), 2, ["random:SEED"]), (three("[2,9]=randon", "=1", "=0"), 2, ["randon"]),
+                                (three("[2,9]=1e", "=1", "=0"), 2, ["1e"]), (three("[2,9]=", "=1", "=0"), 2, ["input_ids"])):
+        d = run(p, *args, status=status)
+        assert d.status and all(w in d.err for w in words) and len(d.err.splitlines()) == 1, d
+
+
+@case("silly command lines: a line that says why, the promised status, no crash")
+def silly():
+    p = program()
+    rows = [(2, ["--"]), (2, ["-"]), (2, [""]), (2, ["x.npy"]), (2, ["--input="]), (2, ["--input", ""]), (2, ["--output", "", *INPUT]), (2, ["--bench=x", *INPUT]), (2, ["--bench=-1", *INPUT]), (2, ["--bench=nan", *INPUT]),
+            (2, ["--bench=1e99", *INPUT]), (2, ["--threads", "-1", *INPUT]), (2, ["--threads=1.5", *INPUT]), (2, ["--threads=99999999", *INPUT]), (2, ["--threads=", *INPUT]), (2, ["--rtol", "-1", *INPUT]), (2, ["--rtol=nan", *INPUT]),
+            (2, ["--atol=x", *INPUT]), (2, ["--top=0", *INPUT]), (2, ["--info=1"]), (2, ["--json=1"]), (2, ["--help=1"]), (2, ["--Input", "x"]), (2, ["--inputs=x"]), (2, ["-h"]), (2, ["--output", "y.jpg", *INPUT]),
+            (2, ["--output", "-", "--json", *INPUT]), (2, [*INPUT, *INPUT]), (1, ["--output", "a.npy", "--output", "output=b.npy", *INPUT]), (1, ["--output", "a.npy", "--output", "b.npy", *INPUT]), (1, ["--output", "nobody=a.npy", *INPUT]),
+            (1, ["--input", "nobody=random"]), (74, ["--expect", "absent.npy", *INPUT]), (74, ["--profile", "/dev/full/x", *INPUT]), (74, ["--input", "."  + "/" * 5000 + "x.npy"]), (1, ["--input", "[2]=random"]), (1, ["--input", "=random"]),
+            (1, ["--input", "input[" + "1," * 300 + "1]=random"]), (69, ["--device", "cuda", *INPUT]), (69, ["--device", "tpu:0", *INPUT]), (2, ["--input", "a" * 100000])]
+    for status, args in rows:
+        d = run(p, *args, status=None, timeout=60, input=b"")
+        assert d.status == status, f"{status} expected: {str(d)[:1500]}"
+        assert len(d.err.splitlines()) == 1 and d.err.startswith("a.bin: ") and not d.out, str(d)[:1500]
+    assert not os.path.exists("a.npy") and not os.path.exists("b.npy")
+    for args in (["--help", "--nonsense"], ["--threads", "0", "--help"]):
+        run(p, *args, status=2)
+    assert run(p, "--input", "-", *["--output", "-"], status=None, input=b"").status in (1, 74)
+    assert run(p, "--input", "input=nan", "--output", "nan.npy").status == 0 and all(x != x for x in read_npy("nan.npy")[1])
+    d = run(p, "--input", "input=inf")
+    assert "20 of 20 not a number" in d.out or "nan" in d.out.lower(), d
 
 
 main()

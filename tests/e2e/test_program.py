@@ -197,7 +197,45 @@ def planned():
 def check():
     j = json.loads(massc("check", "--json", "--dim", "batch=1", small_alexnet()).out)
     assert j["supported"] is True and j["operations"] > 0 and j["weights_bytes"] > 0, j
-    assert "supported" in massc("check", small_alexnet()).out
+    floor = max(j["operations"] / (j["gops_per_core"] * j["cores"]), j["bytes_moved"] / j["gbytes_per_s"]) / 1e6
+    assert floor * 0.999 <= j["predicted_ms"] <= 50 * floor and j["sizes"] == {}, j      # a sum of maxima is no less than the maximum of sums
+    free = json.loads(massc("check", "--json", small_alexnet()).out)                     # a dim that is free is taken at its smallest
+    assert free["sizes"] == {"batch": 1} and [free[k] for k in ("operations", "bytes_moved")] == [j[k] for k in ("operations", "bytes_moved")], free
+    some = json.loads(massc("check", "--json", "--dim", "batch=3..9%2", small_alexnet()).out)
+    assert some["sizes"] == {"batch": 4} and abs(some["operations"] / j["operations"] - 4) < 0.01, some
+    text = massc("check", small_alexnet()).out
+    assert all(w in text for w in ("alexnet.onnx: supported", "batch=1", "GFLOP", "weights", "activations", "ms on")), text
+    many = massc("check", "--json", "--target=cpu:x86-64-v2", "--dim", "batch=1", small_alexnet()).out
+    assert json.loads(many)["target"] == "cpu:x86-64-v2" and json.loads(many)["predicted_ms"] > 0
+
+
+@case("massc check --json of what is refused: every diagnostic, status 1")
+def check_refused():
+    from onnx_wire import model, graph, node, value
+    with open("odd.onnx", "wb") as f:
+        f.write(model(graph([node("Foo", ["x"], ["a"], name='a "name"'), node("Relu", ["a"], ["b"]), node("Bar", ["b"], ["y"], name=b"\xff\x01")], [value("x", [3])], [value("y", None)])))
+    d = massc("check", "--json", "odd.onnx", status=1)
+    j = json.loads(d.out)
+    assert j["model"] == "odd.onnx" and j["supported"] is False and len([x for x in j["diagnostics"] if "M0301" in x]) == 2, j
+    assert all(x in d.err for x in j["diagnostics"]), d
+    assert json.loads(massc("check", "--json", "absent.onnx", status=74).out)["supported"] is False
+
+
+@case("names that are no UTF-8: all JSON is, and parses")
+def no_utf8():
+    from onnx_wire import model, graph, node, value
+    with open("odd.onnx", "wb") as f:
+        f.write(model(graph([node("Relu", [b"\xff\xfe"], [b"\xc3("], name=b"\x80\"\xe2\x82")], [value(b"\xff\xfe", [3])], [value(b"\xc3(", None)])))
+    d = massc("odd.onnx", "-o", "odd.bin", status=None)
+    if d.status:
+        assert d.status == 1 and d.err.startswith("odd.onnx: "), d
+        return "refused"
+    for args in (["--info"], ["--profile", "odd.json"], ["--bench=0.01"]):
+        p = subprocess.run(["./odd.bin", *args, "--json"], capture_output=True, timeout=60)
+        assert p.returncode == 0, p
+        json.loads(p.stdout.decode())
+    events = json.loads(open("odd.json", "rb").read().decode())["traceEvents"]
+    assert events[-1]["args"]["nodes"] == "\ufffd\"\ufffd\ufffd", events
 
 
 main()
