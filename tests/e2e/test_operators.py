@@ -88,6 +88,32 @@ def loop_over_convolutions():
            [{"x": normal(*map_), "n": np.array(k)} for k in (1, 5, 0)])
 
 
-for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions:
+
+# ---- recurrent cells: any batch and length, with and without lengths of the samples ----
+def recurrent(op, gates, **attributes):
+    def check():
+        n_h, n_i = 20, 7
+        for direction in "forward", "reverse", "bidirectional":
+            dirs = 2 if direction == "bidirectional" else 1
+            weights = {"w": normal(dirs, gates * n_h, n_i) / 3, "r": normal(dirs, gates * n_h, n_h, seed=1) / 4, "b": normal(dirs, 2 * gates * n_h, seed=2) / 4}
+            states = ["h0", "c0"] if op == "LSTM" else ["h0"]
+            outs = ["y", "yh", "yc"] if op == "LSTM" else ["y", "yh"]
+            for lens in False, True:
+                ins = [("x", F, ["t", "n", n_i])] + [(s, F, [dirs, "n", n_h]) for s in states] + ([("lens", T.INT32, ["n"])] if lens else [])
+                more = dict(attributes)
+                if "activations" in more:
+                    more["activations"] = more["activations"] * dirs
+                cell = h.make_node(op, ["x", "w", "r", "b", "lens" if lens else "", *states], outs, hidden_size=n_h, direction=direction, **more)
+                agrees(model([cell], ins, outs, weights), [{"x": normal(t, n, n_i, seed=t), **{s: normal(dirs, n, n_h, seed=n) for s in states},
+                                                            **({"lens": (np.arange(n, dtype=np.int32) * 3) % t + 1} if lens else {})} for t, n in ((1, 1), (5, 3), (9, 2))])
+    check.__name__ = "recurrent_" + "_".join([op.lower(), *attributes])
+    return check
+
+
+recurrent_cells = [recurrent("RNN", 1), recurrent("RNN", 1, clip=0.5, activations=["LeakyRelu"], activation_alpha=[0.1, 0.1]), recurrent("GRU", 3), recurrent("GRU", 3, linear_before_reset=1),
+                   recurrent("LSTM", 4), recurrent("LSTM", 4, input_forget=1, activations=["HardSigmoid", "Tanh", "Softsign"])]
+
+
+for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells:
     cases.append((f.__name__, f))
 main()
