@@ -19,6 +19,11 @@ static inline bool pass_one_use(const struct ir_value *v) { return v->uses.n == 
 /* A map of two operands of which one is a weight: that one, and the other in *x. */
 struct ir_value *pass_weight_operand(const struct ir_node *n, struct ir_value **x);
 
+/* ---- rules of simplify (simplify_*.c): what n's one result can be replaced by, or NULL ---- */
+struct ir_value *pass_known_elements(struct pass_ctx *c, struct ir_node *n);
+struct ir_value *pass_known_truth(struct pass_ctx *c, struct ir_node *n);
+struct ir_value *pass_known_places(struct pass_ctx *c, struct ir_node *n);
+
 int pass_by_order(const void *a, const void *b);                    /* of two struct ir_node *, for qsort: the graph's order */
 struct pass_nodes { struct ir_node **v; uint32_t n, cap; };
 void pass_sort_nodes(struct pass_ctx *c, struct pass_nodes *s);   /* in the order of the graph's list; renumbers it */

@@ -243,7 +243,7 @@ static struct ir_value *merge_into_dot(struct pass_ctx *c, struct ir_node *n)
 
 static rule *const rules[] = {
   identity_move, neutral_operand, reshape_of_reshape, transpose_of_transpose, sub_weight, scale_over_bias, scale_into_conv, scale_into_dot, bias_of_bias,
-  transpose_into_dot, merge_into_dot,
+  transpose_into_dot, merge_into_dot, pass_known_elements, pass_known_truth, pass_known_places,
 };
 static bool apply(struct pass_ctx *c, struct ir_node *n)
 {
