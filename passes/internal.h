@@ -23,6 +23,13 @@ struct ir_value *pass_weight_operand(const struct ir_node *n, struct ir_value **
 struct ir_value *pass_known_elements(struct pass_ctx *c, struct ir_node *n);
 struct ir_value *pass_known_truth(struct pass_ctx *c, struct ir_node *n);
 struct ir_value *pass_known_places(struct pass_ctx *c, struct ir_node *n);
+struct ir_value *pass_map_of_broadcast(struct pass_ctx *c, struct ir_node *n);
+struct ir_value *pass_unit_splat(struct pass_ctx *c, struct ir_node *n);
+struct ir_value *pass_weight_last(struct pass_ctx *c, struct ir_node *n);
+struct ir_value *pass_map_of_merged(struct pass_ctx *c, struct ir_node *n);
+struct ir_value *pass_transpose_of_merged(struct pass_ctx *c, struct ir_node *n);
+/* Does r merge neighbouring axes of x and no more? Axis d of r is then made of x's axes first[d] .. first[d + 1] - 1. */
+bool pass_merged_axes(const struct ir_type *x, const struct ir_type *r, unsigned *first);
 
 int pass_by_order(const void *a, const void *b);                    /* of two struct ir_node *, for qsort: the graph's order */
 struct pass_nodes { struct ir_node **v; uint32_t n, cap; };

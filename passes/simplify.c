@@ -144,6 +144,47 @@ static struct ir_value *scale_into_dot(struct pass_ctx *c, struct ir_node *n)
   struct ir_value *in[] = { x->def->in[0], w };
   return ir_build(&b, IR_OP_dot, in, 2, x->def->attr, x->def->n_attr)->out[0];
 }
+/* The one element of a float32 constant of rank 0; a half type's products would leave its range. */
+static bool scalar_f32(const struct ir_value *v, double *k) { return !v->type->rank && v->type->elem == IR_f32 && pass_has_op(v, IR_OP_const) && ir_value_is_splat(v, k); }
+static bool scaled(struct ir_value *v, struct ir_value **x, double *k) { return pass_has_op(v, IR_OP_mul) && scalar_f32(v->def->in[1], k) && (*x = v->def->in[0])->type == v->type; }
+/* The scale whose square root each side of a contraction got: 1/sqrt(D) of D summed elements if it may have been that, else the product. */
+static double square(const struct ir_node *n, double root)
+{
+  const char *spec = ir_attr_get_str(n, "spec"), *r = strstr(spec, "->") + 2;
+  int64_t k, elems = 1;
+  for (unsigned d = 0; d < n->in[0]->type->rank; d++)
+    if (!strchr(r, spec[d]) && (!ir_ix_const(n->in[0]->type->dim[d], &k) || (elems *= k) > 1 << 20)) return root * root;
+  float s = (float)(1 / sqrt((double)elems));
+  return sqrtf(s) == (float)root ? s : root * root;
+}
+/* dot(x*a, y*b) = dot(x, y)*(a*b), none of them a weight: the scale of scores stands in one place */
+static struct ir_value *scales_out_of_dot(struct pass_ctx *c, struct ir_node *n)
+{
+  double a, b;
+  struct ir_value *in[2];
+  (void)c;
+  if (n->op != IR_OP_dot || pass_is_weight(n->in[0]) || pass_is_weight(n->in[1])) return NULL;
+  bool left = scaled(n->in[0], &in[0], &a), right = scaled(n->in[1], &in[1], &b);
+  if (!left && !right) return NULL;
+  double k = left && right ? (a == b ? square(n, a) : a * b) : left ? a : b;
+  if (!isfinite((float)k) || k == 0) return NULL;
+  if (!left) in[0] = n->in[0];
+  if (!right) in[1] = n->in[1];
+  struct ir_builder at = pass_at(n);
+  struct ir_value *y = ir_build(&at, IR_OP_dot, in, 2, n->attr, n->n_attr)->out[0];
+  return ir_map2(&at, IR_OP_mul, y, mark(ir_const_f(&at, IR_f32, k)));
+}
+/* mul(mul(x, a), b) = mul(x, a*b) for scalars, behind a contraction: the scale of scores */
+static struct ir_value *scale_of_scale(struct pass_ctx *c, struct ir_node *n)
+{
+  double a, b;
+  struct ir_value *x, *y;
+  (void)c;
+  if (!pass_has_op(n->out[0], IR_OP_mul) || !scaled(n->out[0], &y, &b) || !pass_one_use(y) || !scaled(y, &x, &a) || !pass_has_op(x, IR_OP_dot)) return NULL;
+  if (!isfinite((float)(a * b)) || a * b == 0) return NULL;
+  struct ir_builder at = pass_at(n);
+  return ir_map2(&at, IR_OP_mul, x, mark(ir_const_f(&at, IR_f32, a * b)));
+}
 /* mul(add(conv, b), s) = add(mul(conv, s), b*s), so that the scale can go on into the weights */
 static struct ir_value *scale_over_bias(struct pass_ctx *c, struct ir_node *n)
 {
@@ -208,42 +249,73 @@ static char free_label(const char *spec)
     if (!strchr(spec, c)) return c;
   return 0;
 }
-/* dot(reshape(x), w): a summed label of the reshaped operand that merges several dims of x becomes several labels; the weight is reshaped instead, for free. */
+/* dot(reshape(x), w), where the reshape only merges neighbouring axes: each merged label becomes one for every axis of x; a weight that has it is reshaped too, for
+ * free, and the result is merged behind. */
+struct split { unsigned first[IR_MAX_RANK + 1]; const char *spec; char labels[IR_MAX_RANK]; const struct ir_type *x; unsigned rank; };
+static bool split_labels(struct split *s, const struct ir_type *x, const struct ir_type *r, const char *spec, const char *of)
+{
+  char used[128];
+  bool any = false;
+  *s = (struct split){ .spec = of, .x = x, .rank = r->rank };
+  if (strlen(spec) + x->rank >= sizeof used || !pass_merged_axes(x, r, s->first)) return false;
+  snprintf(used, sizeof used, "%s", spec);
+  for (unsigned d = 0; d < r->rank; d++) {
+    bool one = s->first[d + 1] - s->first[d] == 1;
+    any |= !one;
+    for (unsigned i = s->first[d]; i < s->first[d + 1]; i++) {
+      s->labels[i] = one ? of[d] : free_label(used);
+      if (!s->labels[i]) return false;
+      used[strlen(used) + 1] = 0;
+      used[strlen(used)] = s->labels[i];
+    }
+  }
+  return any;
+}
+/* The labels at p, n of them, with merged ones taken apart; dims (if wanted) likewise, from those of t. False: too many. */
+static bool taken_apart(const struct split *s, const char *p, unsigned n, const struct ir_type *t, char *out, const struct ir_ix **dim, unsigned *rank)
+{
+  *rank = 0;
+  for (unsigned k = 0; k < n; k++) {
+    const char *at = memchr(s->spec, p[k], s->rank);
+    unsigned d = at ? (unsigned)(at - s->spec) : 0, from = at ? s->first[d] : 0, to = at ? s->first[d + 1] : 1;
+    for (unsigned i = from; i < to; i++) {
+      if (*rank == IR_MAX_RANK) return false;
+      if (dim) dim[*rank] = at ? s->x->dim[i] : t->dim[k];
+      out[(*rank)++] = at ? s->labels[i] : p[k];
+    }
+  }
+  out[*rank] = 0;
+  return true;
+}
 static struct ir_value *merge_into_dot(struct pass_ctx *c, struct ir_node *n)
 {
-  if (n->op != IR_OP_dot || !pass_has_op(n->in[0], IR_OP_reshape) || !pass_is_weight(n->in[1])) return NULL;
-  const char *spec = ir_attr_get_str(n, "spec"), *comma = strchr(spec, ','), *arrow = strstr(spec, "->");
-  struct ir_value *x = n->in[0]->def->in[0], *r = n->in[0], *w = n->in[1];
-  unsigned pre = 0;
-  while (pre < r->type->rank && pre < x->type->rank && r->type->dim[pre] == x->type->dim[pre]) pre++;
-  if (pre + 1 != r->type->rank || x->type->rank <= r->type->rank || strchr(arrow, spec[pre])) return NULL;   /* only the last dim is a merge */
-  unsigned k = x->type->rank - pre, wk = 0, ny = w->type->rank;
-  while (wk < ny && comma[1 + wk] != spec[pre]) wk++;
-  if (wk == ny || ny + k - 1 > IR_MAX_RANK || x->type->rank > IR_MAX_RANK) return NULL;
-  char labels[IR_MAX_RANK + 1] = { 0 }, used[128], xs[64] = { 0 }, ys[64] = { 0 };
-  snprintf(used, sizeof used, "%s", spec);
-  const struct ir_ix *dim[IR_MAX_RANK];
-  for (unsigned i = 0; i < k; i++) {
-    labels[i] = free_label(used);
-    if (!labels[i] || strlen(used) + 2 > sizeof used) return NULL;
-    used[strlen(used) + 1] = 0;
-    used[strlen(used)] = labels[i];
+  struct split s;
+  char l[3][IR_MAX_RANK + 1];
+  if (n->op != IR_OP_dot) return NULL;
+  const char *spec = ir_attr_get_str(n, "spec"), *y = strchr(spec, ',') + 1, *r = strstr(spec, "->") + 2;
+  for (unsigned side = 0; side < 2; side++) {
+    struct ir_value *o = n->in[1 - side], *v = n->in[side], *in[2];
+    const char *mine = side ? y : spec, *other = side ? spec : y;
+    const struct ir_ix *dim[IR_MAX_RANK];
+    unsigned rank, k, rr;
+    if (!pass_has_op(v, IR_OP_reshape) || pass_is_weight(v) || !split_labels(&s, v->def->in[0]->type, v->type, spec, mine)) continue;
+    if (!taken_apart(&s, mine, v->type->rank, v->type, l[side], NULL, &k) || !taken_apart(&s, other, o->type->rank, o->type, l[1 - side], dim, &rank)) continue;
+    if (!taken_apart(&s, r, n->out[0]->type->rank, n->out[0]->type, l[2], NULL, &rr)) continue;
+    bool same = !strncmp(other, l[1 - side], o->type->rank) && rank == o->type->rank;
+    if (!same && !pass_is_weight(o)) continue;
+    struct ir_builder b = pass_at(n);
+    in[side] = v->def->in[0];
+    in[1 - side] = same ? o : mark(ir_reshape(&b, o, rank, dim));
+    struct ir_value *z = redot(n, in[0], in[1], ir_arena_printf(c->m->arena, "%s,%s->%s", l[0], l[1], l[2]));
+    return ir_reshape(&b, z, n->out[0]->type->rank, n->out[0]->type->dim);
   }
-  unsigned nd = 0;
-  for (unsigned d = 0; d < ny; d++)
-    if (d != wk) { ys[nd] = comma[1 + d]; dim[nd++] = w->type->dim[d]; }
-    else for (unsigned i = 0; i < k; i++) { ys[nd] = labels[i]; dim[nd++] = x->type->dim[pre + i]; }
-  memcpy(xs, spec, pre);
-  memcpy(xs + pre, labels, k);
-  struct ir_builder b = pass_at(n);
-  struct ir_value *wr = mark(ir_reshape(&b, w, nd, dim));
-  if (!wr) return NULL;
-  return redot(n, x, wr, ir_arena_printf(c->m->arena, "%s,%s%s", xs, ys, arrow));
+  return NULL;
 }
 
 static rule *const rules[] = {
   identity_move, neutral_operand, reshape_of_reshape, transpose_of_transpose, sub_weight, scale_over_bias, scale_into_conv, scale_into_dot, bias_of_bias,
-  transpose_into_dot, merge_into_dot, pass_known_elements, pass_known_truth, pass_known_places,
+  transpose_into_dot, merge_into_dot, scales_out_of_dot, scale_of_scale,
+  pass_known_elements, pass_known_truth, pass_known_places, pass_map_of_broadcast, pass_unit_splat, pass_weight_last, pass_transpose_of_merged, pass_map_of_merged,
 };
 static bool apply(struct pass_ctx *c, struct ir_node *n)
 {
