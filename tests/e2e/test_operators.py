@@ -114,6 +114,17 @@ recurrent_cells = [recurrent("RNN", 1), recurrent("RNN", 1, clip=0.5, activation
                    recurrent("LSTM", 4), recurrent("LSTM", 4, input_forget=1, activations=["HardSigmoid", "Tanh", "Softsign"])]
 
 
-for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells:
+
+# ---- sorting ----
+def top_k():
+    rng, x = np.random.default_rng(0), [np.round(normal(2, 5000, 3), 2)] + [np.round(normal(3, n), 1) for n in (5, 50, 700)]     # equal ones among them
+    for largest in 0, 1:
+        agrees(model([h.make_node("TopK", ["x", "k"], ["v", "i"], axis=1, largest=largest)], [("x", F, ["n", 5000, 3])], ["v", "i"], {"k": np.array([40])}), [{"x": x[0]}])
+        agrees(model([h.make_node("TopK", ["x", "k"], ["v", "i"], axis=-1, largest=largest)], [("x", F, ["n", "m"])], ["v", "i"], {"k": np.array([5])}), [{"x": v} for v in x[1:]])
+        agrees(model([h.make_node("TopK", ["x", "k"], ["v", "i"], axis=-1, largest=largest)], [("x", T.INT64, ["n", 300]), ("k", T.INT64, [1])], ["v", "i"]),
+               [{"x": rng.integers(-50, 50, (3, 300)), "k": np.array([k])} for k in (1, 50)])
+
+
+for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k:
     cases.append((f.__name__, f))
 main()
