@@ -1,6 +1,6 @@
-"""Sums up a meson test run: failures with their output's end, skips with their reasons, the ten slowest parts, and the closing line.
+"""Sums up meson test runs: failures with their output's end, skips with their reasons, the ten slowest parts, and the closing line.
 
-usage: test_summary.py testlog.json        exit status 1 when something failed or nothing passed
+usage: test_summary.py testlog.json ..     exit status 1 when something failed or nothing passed
 
 Every result of a test that prints TAP counts, a test of another kind counts once. (meson's own counts are of tests, and its JUnit file drops the reasons of skips.)"""
 import json, re, sys
@@ -39,7 +39,7 @@ def reason(t):
     return m[1] if m else ""
 
 
-for line in open(sys.argv[1]):
+for line in (line for log in sys.argv[1:] for line in open(log)):
     t = json.loads(line)
     name, out, result = t["name"].split(" / ")[-1], t.get("stdout", ""), t["result"]
     parts.append((t["duration"], name))

@@ -253,7 +253,7 @@ START_TEST(unknown_is_no_name_of_a_dim)
   static const char *const word[] = { "?", "-1", "None" };
   for (unsigned i = 0; i < sizeof word / sizeof *word; i++) {
     struct ir_buf v = { 0 }, type = { 0 }, tensor = { 0 }, shape = { 0 }, d = { 0 }, e = { 0 };
-    begin();
+    again(); begin();
     w_str(&d, 2, word[i]); w_str(&e, 2, word[i]);
     w_msg(&shape, 1, d); w_msg(&shape, 1, e);
     w_int(&tensor, 1, 1); w_msg(&tensor, 2, shape); w_msg(&type, 1, tensor); w_str(&v, 1, "x"); w_msg(&v, 2, type);
