@@ -123,6 +123,8 @@ bool ir_ix_eval(const struct ir_ix *e, const struct ir_ix_env *env, int64_t *out
 
 /* ---- text: "n*64 + h/2", "c1 % 16", "min(a, b)", "[c3 <= c2]" = [c2 - c3 >= 0], "i0[c0, 3]"; parse(print(e)) == e in a table with the same symbols ---- */
 void ir_ix_print(struct ir_buf *b, const struct ir_ix *e);
+/* A symbol's name: as it is when it reads as one word, else within backquotes. */
+void ir_ix_print_name(struct ir_buf *b, const char *name);
 const char *ir_ix_str(struct ir_arena *a, const struct ir_ix *e);
 /* Reads the longest expression at *s and moves *s behind it; unknown names are given to `unknown` (may be NULL: an error). NULL on a syntax error, *s at it.
  * Nesting over 64 deep is an error. A space or newline ends the expression unless an operator follows on the same line. */

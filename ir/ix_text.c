@@ -19,7 +19,7 @@ static size_t plain_name(const char *s, const char *end)      /* length of the i
   while (p < end && (name_char((unsigned char)*p) || (*p == '.' && p + 1 < end && name_char((unsigned char)p[1])))) p++;
   return (size_t)(p - s);
 }
-static void put_name(struct ir_buf *b, const char *s)
+void ir_ix_print_name(struct ir_buf *b, const char *s)
 {
   size_t n = strlen(s);
   if (n && plain_name(s, s + n) == n) { ir_buf_add(b, s, n); return; }
@@ -96,9 +96,9 @@ static void put_atom(struct ir_buf *b, const struct ir_atom *a, bool whole, bool
   switch (a->kind) {
   case IR_ATOM_SYM:
     if (a->sym->def) put_list(b, "opaque(", &a->sym->def, 1, ")");
-    else if (whole) put_name(b, a->sym->whole->name);
-    else if (a->sym->whole) { put(b, alone ? "" : "("); put_name(b, a->sym->whole->name); ir_buf_printf(b, "/%lld%s", (long long)a->sym->whole->by, alone ? "" : ")"); }
-    else put_name(b, a->sym->name);
+    else if (whole) ir_ix_print_name(b, a->sym->whole->name);
+    else if (a->sym->whole) { put(b, alone ? "" : "("); ir_ix_print_name(b, a->sym->whole->name); ir_buf_printf(b, "/%lld%s", (long long)a->sym->whole->by, alone ? "" : ")"); }
+    else ir_ix_print_name(b, a->sym->name);
     break;
   case IR_ATOM_DIV: {
     if (!alone) put(b, "(");

@@ -11,7 +11,11 @@ enum { MAX_TAILS = 3, MAX_PEELS = 6, MAX_PARTS = 4 };
 static void loop(struct ir_buf *b, const struct kir_loop *l)
 {
   ir_buf_printf(b, "%s", loop_names[l->kind]);
-  for (unsigned i = 0; i < l->n; i++) ir_buf_printf(b, " %s/%lld", l->part[i].axis, (long long)l->part[i].step);
+  for (unsigned i = 0; i < l->n; i++) {
+    ir_buf_printf(b, " ");
+    ir_ix_print_name(b, l->part[i].axis);
+    ir_buf_printf(b, "/%lld", (long long)l->part[i].step);
+  }
   if (l->unroll) ir_buf_printf(b, " unroll %u", l->unroll);
   if (l->depth) ir_buf_printf(b, " depth %u", l->depth);
   if (l->raster) ir_buf_printf(b, " raster %u", l->raster);
@@ -39,7 +43,9 @@ void kir_sched_print(struct ir_buf *b, const struct kir_sched *s)
     sep = "; ";
   }
   for (unsigned i = 0; i < s->n_tails; i++) {
-    ir_buf_printf(b, "%s%s%s peel", i ? ", " : sep, i ? "" : "tail = ", s->tail[i].axis);
+    ir_buf_printf(b, "%s%s", i ? ", " : sep, i ? "" : "tail = ");
+    ir_ix_print_name(b, s->tail[i].axis);
+    ir_buf_printf(b, " peel");
     for (unsigned j = 0; j < s->tail[i].n; j++) ir_buf_printf(b, " %lld", (long long)s->tail[i].peel[j]);
     sep = "; ";
   }
@@ -73,10 +79,10 @@ static bool parse_loop(struct kir_lex *x, struct kir_loop *l)
   l->kind = (enum kir_loop_kind)k;
   for (;;) {
     const char *s = x->s, *name;
-    if (kir_lex_try(x, "unroll") || kir_lex_try(x, "depth") || kir_lex_try(x, "raster") || kir_lex_try(x, ",") || kir_lex_try(x, ";") || kir_lex_try(x, "}")) {
-      x->s = s;
-      break;
-    }
+    bool word = kir_lex_try(x, "unroll") || kir_lex_try(x, "depth") || kir_lex_try(x, "raster");
+    bool end = word ? !kir_lex_try(x, "/") /* else an axis of that name */ : kir_lex_try(x, ",") || kir_lex_try(x, ";") || kir_lex_try(x, "}");
+    x->s = s;
+    if (end) break;
     if (l->n == MAX_PARTS) return kir_lex_error(x, "more than %d axes in a loop", MAX_PARTS);
     TRY((name = kir_lex_sym(x)) && kir_lex_eat(x, "/") && kir_lex_uint(x, 1, 1ll << 40, &l->part[l->n].step));
     l->part[l->n++].axis = name;
