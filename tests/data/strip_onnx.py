@@ -3,7 +3,7 @@
 
 usage: strip_onnx.py MODEL.onnx OUT.onnx       needs the package onnx
 
-Initialisers of more than 64 bytes lose their content (raw_data is left empty; name, type and dims stay), smaller ones, which hold shapes and axes, keep it. Gone are
+Floats of more than 64 bytes lose their content (raw_data is left empty; name, type and dims stay); smaller ones keep it, and integers, which hold shapes, axes and positions. Gone are
 metadata_props, doc_strings and value_info. tests/e2e/test_exported.py fills the weights again, from a seed."""
 import sys, onnx
 
@@ -21,7 +21,7 @@ def strip(m):
         x.doc_string = ""
         del x.metadata_props[:]
     for t in g.initializer:
-        if len(t.raw_data) > KEEP:
+        if t.data_type == onnx.TensorProto.FLOAT and len(t.raw_data) > KEEP:
             t.ClearField("raw_data")
     return m
 

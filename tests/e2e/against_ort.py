@@ -18,9 +18,18 @@ def session(model):
 
 
 def inputs_of(s, seed, sizes):
-    """Normal random inputs; symbolic dims have the sizes named."""
+    """Normal random inputs; symbolic dims have the sizes named. Integers are tokens below sizes["vocab"], or a mask whose rows each hide some places at the end."""
     rng = np.random.default_rng(seed)
-    return {i.name: rng.standard_normal([sizes[d] if isinstance(d, str) else d for d in i.shape], dtype=np.float32) for i in s.get_inputs()}
+    feed = {}
+    for i in s.get_inputs():
+        dims = [sizes[d] if isinstance(d, str) else d for d in i.shape]
+        if i.type != "tensor(int64)":
+            feed[i.name] = rng.standard_normal(dims, dtype=np.float32)
+        elif "mask" in i.name:
+            feed[i.name] = (np.arange(dims[1]) < rng.integers(1, dims[1] + 1, (dims[0], 1))).astype(np.int64)
+        else:
+            feed[i.name] = rng.integers(0, sizes["vocab"], dims)
+    return feed
 
 
 def compare(program, s, sizes, seed=1, limit=LIMIT, more=()):
