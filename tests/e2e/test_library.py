@@ -101,6 +101,34 @@ int main(int argc, char **argv)
 }
 """
 
+PREPARE = r"""
+#include "bert.h"
+#include <stdio.h>
+#include <time.h>
+static double now_us(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3; }
+int main(void)
+{
+  enum { SHAPES = 31 };
+  struct bert *b = NULL;
+  struct massrt_tensor in[3] = { { 0 } }, out[2] = { { 0 } };
+  double us[SHAPES];
+  if (bert_create(NULL, &b)) return 3;
+  for (int k = 0; k < SHAPES; k++) {
+    for (int i = 0; i < 3; i++) {
+      in[i].elem = MASSRT_I64; in[i].rank = 2; in[i].dim[0] = 1 + k % 4; in[i].dim[1] = 512 - 16 * k;
+    }
+    double t = now_us();
+    if (bert_prepare(b, in, out)) { fprintf(stderr, "%s\n", bert_error(b)); return 4; }
+    us[k] = now_us() - t;
+    if (out[0].rank != 3 || out[0].dim[0] != in[0].dim[0] || out[0].dim[1] != in[0].dim[1]) return 5;
+    for (int j = k; j > 0 && us[j] < us[j - 1]; j--) { double x = us[j]; us[j] = us[j - 1]; us[j - 1] = x; }
+  }
+  bert_destroy(b);
+  printf("%.0f us for a new shape, %.0f at most\n", us[SHAPES / 2], us[SHAPES - 1]);
+  return us[SHAPES / 2] > 1000;
+}
+"""
+
 
 def npy_to_raw(npy, raw):
     with open(raw, "wb") as f:
@@ -179,6 +207,18 @@ def names():
     assert not os.path.exists("other.h")
     massc("-c", "alexnet.onnx", "--name", "2eyes", "-o", "no.o", status=1)
     assert not os.path.exists("no.o")
+
+
+@case("BERT of 12 layers: a shape that is new is prepared within a millisecond")
+def new_shapes():
+    """Symbols, sizes, memory plan and arguments: everything between known shapes and the first launch. The width does not count, so it is small."""
+    if not shutil.which(CC):
+        raise Skip(f"no C compiler ({CC})")
+    mkmodel("bert-base", "bert.onnx", "width=128", "heads=2", "vocab=100")
+    massc("-c", "bert.onnx", "-o", "bert.o")
+    open("prepare.c", "w").write(PREPARE)
+    run(CC, "-O2", "prepare.c", "bert.o", "-lm", "-lpthread", "-o", "prepare")
+    return run("./prepare").out.strip()
 
 
 @case("-shared: opened with dlopen, hides its runtime")
