@@ -364,7 +364,7 @@ static void access_init(struct ex *x, const struct site *s, struct access *c, st
   }
   bool ok = true;
   if (s->v) {
-    ok = ir_ix_linear(off, s->v, &co, &rest) && ir_ix_const(co, &c->stride);
+    ok = ir_ix_linear(off, s->v, &co, &rest) && ir_ix_const(co, &c->stride) && c->stride >= 0;     /* backwards: one by one */
     if (ok) c->off = rest;
   } else c->off = off;
   for (unsigned i = 0; i < n_g && ok; i++) ok = add_guard(c, s, s->v && ir_ix_uses(g[i], s->v) ? undivided(g[i]) : g[i]);

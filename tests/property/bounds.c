@@ -18,7 +18,7 @@ static double granule_of(const struct ir_tensor *t)
   for (int64_t i = 0; i < t->n; i++) {
     int e;
     double f = frexp(t->f[i], &e);
-    if (f == 0) continue;
+    if (f == 0 || !isfinite(f)) continue;
     int64_t m = (int64_t)ldexp(f, 53);
     double own = ldexp(1, e - 53 + __builtin_ctzll((unsigned long long)(m < 0 ? -m : m)));
     if (own < g) g = own;
@@ -131,6 +131,7 @@ static void cast(const struct val *x, struct val *r)
 }
 static void node_rule(const struct ir_node *n, const struct val *const *x, struct val *r)
 {
+  if (n->op == IR_OP_isnan || n->op == IR_OP_isinf) { r->good = x[0]->exact; return; }      /* what nothing else is good for */
   for (unsigned i = 0; i < n->n_in; i++) r->good &= x[i]->good;
   if (ir_op_is_map(n->op)) { map(ir_op_map(n->op), x, n->n_in, r); goto check; }
   switch (n->op) {

@@ -1,5 +1,6 @@
 /* Random graphs: a few parameters, then nodes one by one, each by a generator that makes operands fit. What bounds.c does not find good is taken out again. */
 #include "tests/property/property.h"
+#include <math.h>
 #include <stdlib.h>
 
 enum { MAX_POOL = 64, ELEMS = 6000, WORK = 400000 };
@@ -154,6 +155,35 @@ static struct ir_value *g_binary(struct gen *g)
   enum ir_op op = class(x) == 'F' ? RND_PICK(g->r, f) : class(x) == 'B' ? RND_PICK(g->r, b) : RND_PICK(g->r, i);
   return y ? rnd_chance(g->r, 3) ? ir_map2(&g->b, op, y, x) : ir_map2(&g->b, op, x, y) : NULL;
 }
+/* x held within lo..hi, where a function of f is defined and steep nowhere. */
+static struct ir_value *held(struct gen *g, struct ir_value *x, double lo, double hi)
+{
+  return ir_map2(&g->b, IR_OP_min, ir_map2(&g->b, IR_OP_max, x, ir_const_f(&g->b, x->type->elem, lo)), ir_const_f(&g->b, x->type->elem, hi));
+}
+static struct ir_value *g_held(struct gen *g)
+{
+  static const struct { enum ir_op op; double lo, hi; } f[] = { { IR_OP_tan, -1, 1 }, { IR_OP_asin, -0.75, 0.75 }, { IR_OP_acos, -0.75, 0.75 }, { IR_OP_sinh, -4, 4 }, { IR_OP_cosh, -4, 4 }, { IR_OP_acosh, 1.25, 8 },
+                                                                { IR_OP_atanh, -0.75, 0.75 }, { IR_OP_pow, 0.25, 2 } };
+  struct ir_value *x = pick_class(g, "F");
+  unsigned i = rnd_below(g->r, sizeof f / sizeof *f);
+  if (!x || !(x = held(g, x, f[i].lo, f[i].hi))) return NULL;
+  if (f[i].op != IR_OP_pow) return ir_map1(&g->b, f[i].op, x);
+  struct ir_value *y = fitting(g, x, false);
+  return y ? ir_map2(&g->b, IR_OP_pow, x, held(g, y, -2, 2)) : NULL;
+}
+/* Of x with an infinity or NaN in some places. */
+static struct ir_value *g_is(struct gen *g)
+{
+  static const double odd[] = { INFINITY, -INFINITY, NAN };
+  struct ir_value *x = pick_class(g, "F"), *y = x ? fitting(g, x, false) : NULL, *where = y ? ir_map2(&g->b, IR_OP_lt, x, y) : NULL;
+  x = where ? ir_map3(&g->b, IR_OP_select, where, ir_const_f(&g->b, x->type->elem, RND_PICK(g->r, odd)), x) : NULL;
+  return x ? ir_map1(&g->b, rnd_chance(g->r, 2) ? IR_OP_isnan : IR_OP_isinf, x) : NULL;
+}
+static struct ir_value *g_copy(struct gen *g)
+{
+  struct ir_value *x = pick(g);
+  return node(g, IR_OP_copy, &x, 1, NULL, 0);
+}
 static struct ir_value *g_div(struct gen *g)
 {
   struct ir_value *x = pick_class(g, "F");
@@ -280,6 +310,15 @@ static struct ir_value *reduce(struct gen *g, struct ir_value *x, const char *op
   struct ir_attr a[] = { ir_attr_str("op", op), ir_attr_ints(g->m, "axes", axes, n) };
   return node(g, IR_OP_reduce, &x, 1, a, 2);
 }
+/* The same, said by how many elements each axis is reduced over: so do models that read their axes. */
+static struct ir_value *reduce_over(struct gen *g, struct ir_value *x, const char *op, const int64_t *axes, unsigned n)
+{
+  const struct ir_ix *over[IR_MAX_RANK], *dim[IR_MAX_RANK];
+  for (unsigned d = 0; d < x->type->rank; d++) { over[d] = num(g, 1); dim[d] = x->type->dim[d]; }
+  for (unsigned i = 0; i < n; i++) { over[axes[i]] = x->type->dim[axes[i]]; dim[axes[i]] = num(g, 1); }
+  struct ir_attr a[] = { ir_attr_str("op", op), ir_attr_ixs(g->m, "over", over, x->type->rank), ir_attr_ixs(g->m, "dims", dim, x->type->rank) };
+  return node(g, IR_OP_reduce, &x, 1, a, 3);
+}
 static struct ir_value *g_reduce(struct gen *g)
 {
   static const char *const f[] = { "sum", "sum", "max", "min", "prod" }, *const b[] = { "and", "or" };
@@ -289,7 +328,8 @@ static struct ir_value *g_reduce(struct gen *g)
   if (!x) return NULL;
   for (unsigned d = 0; d < x->type->rank; d++)
     if (rnd_chance(g->r, 2)) axes[n++] = d;
-  return reduce(g, x, class(x) == 'B' ? RND_PICK(g->r, b) : RND_PICK(g->r, f), axes, n);
+  const char *op = class(x) == 'B' ? RND_PICK(g->r, b) : RND_PICK(g->r, f);
+  return rnd_chance(g->r, 4) ? reduce_over(g, x, op, axes, n) : reduce(g, x, op, axes, n);
 }
 static struct ir_value *g_argreduce(struct gen *g)
 {
@@ -355,8 +395,11 @@ static struct ir_value *g_conv(struct gen *g)
   for (unsigned i = 0; i < w.s; i++) taps *= dim[2 + i] = w.kernel[i];
   if (taps * dim[0] * elems(g, x->type) / (c ? c : 1) > WORK) return NULL;
   struct ir_value *in[] = { x, constant(g, x->type->elem, x->type->rank, dim, false) };
-  struct ir_attr a[] = { ir_attr_ints(g->m, "strides", w.stride, w.s), ir_attr_ints(g->m, "pads", w.pad, 2 * w.s), ir_attr_ints(g->m, "dilations", w.dil, w.s), ir_attr_int("groups", groups) };
-  struct ir_value *y = node(g, IR_OP_conv, in, 2, a, 4);
+  int64_t gaps[IR_MAX_RANK];
+  for (unsigned i = 0; i < w.s; i++) gaps[i] = 1 + rnd_below(g->r, 2);
+  struct ir_attr a[] = { ir_attr_ints(g->m, "strides", w.stride, w.s), ir_attr_ints(g->m, "pads", w.pad, 2 * w.s), ir_attr_ints(g->m, "dilations", w.dil, w.s), ir_attr_int("groups", groups),
+                         ir_attr_ints(g->m, "in_dilations", gaps, w.s) };
+  struct ir_value *y = node(g, IR_OP_conv, in, 2, a, rnd_chance(g->r, 6) ? 5 : 4);
   if (!y || rnd_chance(g->r, 3)) return y;
   int64_t bias[IR_MAX_RANK] = { 1, dim[0], 1, 1, 1 };
   struct ir_value *k = constant(g, x->type->elem, x->type->rank, bias, true);
@@ -451,7 +494,7 @@ static struct ir_value *g_norm(struct gen *g)
   return var ? ir_map2(&g->b, IR_OP_div, d, ir_map1(&g->b, IR_OP_sqrt, ir_map2(&g->b, IR_OP_add, var, ir_const_f(&g->b, x->type->elem, 1)))) : NULL;
 }
 static const struct { struct ir_value *(*fn)(struct gen *g); unsigned weight; } kinds[] = {
-  { g_unary, 5 }, { g_positive, 2 }, { g_binary, 8 }, { g_div, 1 }, { g_compare, 2 }, { g_select, 2 }, { g_cast, 2 }, { g_transpose, 4 }, { g_reshape, 5 }, { g_broadcast, 3 }, { g_slice, 4 },
+  { g_unary, 5 }, { g_positive, 2 }, { g_binary, 8 }, { g_div, 1 }, { g_held, 1 }, { g_is, 1 }, { g_copy, 1 }, { g_compare, 2 }, { g_select, 2 }, { g_cast, 2 }, { g_transpose, 4 }, { g_reshape, 5 }, { g_broadcast, 3 }, { g_slice, 4 },
   { g_pad, 3 }, { g_concat, 3 }, { g_gather, 3 }, { g_reduce, 5 }, { g_argreduce, 1 }, { g_prefix, 1 }, { g_window, 4 }, { g_conv, 6 }, { g_dot, 6 }, { g_index, 1 }, { g_view, 2 }, { g_softmax, 2 }, { g_norm, 2 },
 };
 
