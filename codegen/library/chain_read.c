@@ -305,7 +305,7 @@ static bool weights(struct read *r, const struct cg_chain *c, struct term t, str
     y = arg(c, &t, 2);
     if (!same(r, arg(c, &nan, 0), y)) return false;
     w->nan_zero = true;
-    t = y;
+    t = unrounded(c, y);
   }
   if (division(c, &t, &l)) {
     w->divided = true;

@@ -247,6 +247,11 @@ START_TEST(forms)
           " u[" ROWS ", j < $J] = sum[d < $D] f32(q[n, i, $D*o + d])*f32(k[n, j, $D*o + d])\n s[" ROWS ", j < $J] = f16(u[n, o, i, j])\n"
           MAPPED("f32(s[n, o, i, j]*f16{0.125} + x[j])") SOFTMAX " w[" ROWS ", j < $J] = f16(p[n, o, i, j]/l[n, o, i])\n"
           " y[n < 2, o < $H, i < $I, e < $E] = sum[j < $J] f32(w[n, o, i, j])*f32(v[n, j, $E*o + e])\n");
+    check(i, &narrow, NULL, 0, "q: f16[2, $I, $D*$H], k: f16[2, $J, $D*$H], v: f16[2, $J, $E*$H], x: bool[2, $I, $J], " Y, "",
+          " u[" ROWS ", j < $J] = sum[d < $D] f32(q[n, i, $D*o + d])*f32(k[n, j, $D*o + d])\n s[" ROWS ", j < $J] = f16(u[n, o, i, j])\n"
+          MAPPED("f32(select(x[n, i, j], s[n, o, i, j]*f16{0.125}, f16{-inf}))") SOFTMAX " w[" ROWS ", j < $J] = f16(p[n, o, i, j]/l[n, o, i])\n"
+          " g[" ROWS ", j < $J] = select(isnan(w[n, o, i, j]), f16{0}, w[n, o, i, j])\n"
+          " y[n < 2, o < $H, i < $I, e < $E] = sum[j < $J] f32(g[n, o, i, j])*f32(v[n, j, $E*o + e])\n");
     l.tolerance = 4e-6;
     z.d = z.e = 64;
     z.h = 8; /* rows of keys 2048 bytes apart */
