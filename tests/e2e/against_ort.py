@@ -18,7 +18,7 @@ def session(model):
 
 
 def inputs_of(s, seed, sizes):
-    """Normal random inputs; symbolic dims have the sizes named. Integers are tokens below sizes["vocab"], or a mask whose rows each hide some places at the end."""
+    """Normal random inputs; symbolic dims have the sizes named. Integers are tokens below sizes["vocab"], their types 0 and 1, or a mask whose rows each hide some places at the end."""
     rng = np.random.default_rng(seed)
     feed = {}
     for i in s.get_inputs():
@@ -28,7 +28,7 @@ def inputs_of(s, seed, sizes):
         elif "mask" in i.name:
             feed[i.name] = (np.arange(dims[1]) < rng.integers(1, dims[1] + 1, (dims[0], 1))).astype(np.int64)
         else:
-            feed[i.name] = rng.integers(0, sizes["vocab"], dims)
+            feed[i.name] = rng.integers(0, 2 if "type" in i.name else sizes["vocab"], dims)
     return feed
 
 

@@ -144,12 +144,10 @@ def many_kernels():
         assert shape == (3 * n + 3,) and list(v) == [0, 2, 5] + [-1, 2, 5] * n
 
 
-@case("large weights: memory of massc and its children, size, start to ready")
-def large():
-    """AlexNet in full: 244 MB of weights, most of them in three matrices."""
-    model = mkmodel("alexnet", "big.onnx")
-    stored = os.path.getsize(model)
-    p = subprocess.Popen([MASSC, model, "-o", "big.bin"])
+def watched(*args):
+    """Runs massc; the peak of the memory of it and its children, and seconds."""
+    begin = time.monotonic()
+    p = subprocess.Popen([MASSC, *args])
     w = Watch(p.pid)
     w.start()
     _, status, usage = os.wait4(p.pid, 0)
@@ -157,7 +155,54 @@ def large():
     w.end = True
     w.join()
     assert status == 0, f"massc: {status}"
-    peak = max(w.peak, usage.ru_maxrss * 1024)
+    return max(w.peak, usage.ru_maxrss * 1024), time.monotonic() - begin
+
+
+@case("a weight with several readers is stored once")
+def stored_once():
+    """GPT-2's embedding is looked up by rows, and multiplied with, transposed, at the end. (-O0 fuses nothing, so its transpose is a weight of its own.)"""
+    for level in ("-O1", "-O2"):
+        for more in ([], ["--external"]):
+            model = mkmodel("gpt2", "tied.onnx", "layers=1", "width=64", "heads=2", "vocab=50257", "positions=16", *more)
+            table = 50257 * 64 * 4
+            stored = sum(os.path.getsize(f) for f in (model, model + ".data") if os.path.exists(f))
+            assert table < stored < 1.1 * table, stored
+            massc(level, model, "-o", "tied.bin")
+            assert os.path.getsize("tied.bin") <= stored + MIB, f"{level} {more}: {os.path.getsize('tied.bin')} bytes, the model has {stored}"
+            run("./tied.bin", "--input", "input_ids[1,3]=random")
+            for f in ("tied.onnx", "tied.onnx.data", "tied.bin"):
+                if os.path.exists(f):
+                    os.remove(f)
+
+
+def large_external(name, options, seconds):
+    def check():
+        model = mkmodel(name, "huge.onnx", *options)
+        stored = os.path.getsize(model) + os.path.getsize(model + ".data")
+        peak, took = watched(model, "-o", "huge.bin")
+        size = os.path.getsize("huge.bin")
+        run("./huge.bin", "--input", "input_ids[1,4]=random", *(["--input", "attention_mask=1", "--input", "token_type_ids=0"] if name.startswith("bert") else []))
+        for f in ("huge.onnx", "huge.onnx.data", "huge.bin"):
+            os.remove(f)
+        assert peak <= stored + 250 * MIB, f"peak memory {peak / MIB:.0f} MiB, the model has {stored / MIB:.0f} MiB"
+        assert size <= stored + 2 * MIB, f"{size} bytes, the model has {stored}"
+        assert took <= seconds, f"{took:.0f} s"
+        return f"{stored / MIB:.0f} MiB of weights: {took:.1f} s, massc peaked at the model + {(peak - stored) / MIB:.0f} MiB"
+    cases.append((f"external data: memory and time for {' '.join([name, *options])}", check))
+
+
+large_external("gpt2", ["--external", "layers=4", "positions=64"], 60)
+if os.environ.get("MASSC_FULL_TESTS"):
+    large_external("bert-base", ["--external"], 10)
+    large_external("gpt2", ["width=1280", "layers=36"], 60)
+
+
+@case("large weights: memory of massc and its children, size, start to ready")
+def large():
+    """AlexNet in full: 244 MB of weights, most of them in three matrices."""
+    model = mkmodel("alexnet", "big.onnx")
+    stored = os.path.getsize(model)
+    peak, _ = watched(model, "-o", "big.bin")
     assert peak <= stored + 250 * MIB, f"peak memory {peak / MIB:.0f} MiB, the model has {stored / MIB:.0f} MiB"
     assert os.path.getsize("big.bin") <= stored + 2 * MIB, f"{os.path.getsize('big.bin')} bytes, the model has {stored}"
     best, x = 1e9, ["--input", "input[1,3,224,224]=random:1", "--bench=0.01", "--json"]
