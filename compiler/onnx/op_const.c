@@ -80,9 +80,30 @@ static bool range_floats(struct onnx_ctx *c)
   struct ir_value *i = ir_cast(c->b, onnx_index(c, IR_i64, 1, &dim, &e, 1), c->in[0]->type->elem);
   return onnx_out(c, onnx_2(c, IR_OP_add, onnx_2(c, IR_OP_mul, i, onnx_like(c, c->in[0], v[2])), onnx_like(c, c->in[0], v[0])));
 }
+/* A float that is an integer known as an expression: a whole constant, or a dim that was cast (exact below 2^24, and what counts so is no larger). */
+static struct ir_value *whole(struct onnx_ctx *c, struct ir_value *v)
+{
+  double k;
+  while (v->def && v->def->op == IR_OP_cast && onnx_is_float(v->def->in[0])) v = v->def->in[0];
+  if (ir_value_is_splat(v, &k)) return k == floor(k) && fabs(k) < 1 << 24 ? onnx_const(c, IR_i64, k) : NULL;
+  if (!v->def || v->def->op != IR_OP_cast) return NULL;
+  v = v->def->in[0];
+  return v->form && v->form_n == 1 ? ir_cast(c->b, ir_reshape(c->b, v, 0, NULL), IR_i64) : NULL;
+}
 bool import_range(struct onnx_ctx *c)
 {
   TRY(onnx_operands(c, 3, 3));
+  if (onnx_is_float(c->in[0])) {
+    struct ir_value *v[3];
+    enum ir_elem e = c->in[0]->type->elem;
+    unsigned n = 0;
+    while (n < 3 && (v[n] = whole(c, c->in[n]))) n++;
+    double k;
+    if (n == 3 && !(ir_value_is_splat(v[0], &k) && ir_value_is_splat(v[1], &k))) {
+      memcpy(c->in, v, sizeof v);
+      return import_range(c) && onnx_out(c, ir_cast(c->b, c->out[0], e));
+    }
+  }
   for (unsigned i = 0; i < 3; i++) {
     if (c->in[i]->type->rank > 1) return onnx_bad(c, IR_M0201, "operand %u is %s, expected a scalar", i, onnx_show(c, c->in[i]));
     c->in[i] = ir_reshape(c->b, c->in[i], 0, NULL);

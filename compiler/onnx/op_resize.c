@@ -1,8 +1,8 @@
 /* Resize and Upsample: separable, so one axis after the other.
  *
- * Nearest by a whole factor is a broadcast, whatever the dim. Otherwise sizes are known, ONNX's formula for the source coordinate is tabulated (in float32, as
+ * Nearest by a whole factor is a broadcast, whatever the dim. Where sizes are known, ONNX's formula for the source coordinate is tabulated (in float32, as
  * ONNX Runtime computes it, because index arithmetic in floats cannot be redone exactly elsewhere), and the result is a sum of gathers times weight vectors:
- * one tap for nearest, two for linear, four for cubic, more with antialiasing. Source of the formulas: ONNX's reference implementation of Resize. */
+ * one tap for nearest, two for linear, four for cubic, more with antialiasing. Other sizes: the formula as maps over the places, and the same gathers. Source of the formulas: ONNX's reference implementation of Resize. */
 #include "compiler/onnx/rows.h"
 #include <math.h>
 #include <string.h>
@@ -98,6 +98,71 @@ static struct ir_value *tabulated(struct onnx_ctx *c, const struct resize *r, st
   }
   return sum;
 }
+/* ---- axes whose sizes are known at run time only: the same formulas as maps, in float32 as well ---- */
+static struct ir_value *f32(struct onnx_ctx *c, double v) { return onnx_const(c, IR_f32, v); }
+static struct ir_value *number(struct onnx_ctx *c, const struct ir_ix *e) { return ir_cast(c->b, onnx_index(c, IR_i64, 0, NULL, &e, 1), IR_f32); }
+static struct ir_value *add(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_add, x, y); }
+static struct ir_value *sub(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_sub, x, y); }
+static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
+static struct ir_value *divide(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_div, x, y); }
+static struct ir_value *places_of(struct onnx_ctx *c, const struct resize *r, const struct ir_ix *n, const struct ir_ix *out, struct ir_value *scale)
+{
+  const struct ir_ix *e = ir_ix_coord(c->m->ixs, 0), *more = ir_ix_max(ir_ix_addi(out, -1), onnx_k(c, 1));
+  struct ir_value *x = ir_cast(c->b, onnx_index(c, IR_i64, 1, &out, &e, 1), IR_f32), *half = divide(c, add(c, x, f32(c, 0.5)), scale);
+  switch (r->transform) {
+  case ASYMMETRIC: return divide(c, x, scale);
+  case ALIGN_CORNERS: return divide(c, mul(c, x, number(c, ir_ix_addi(n, -1))), number(c, more));
+  case PYTORCH_HALF_PIXEL: return onnx_select(c, onnx_2(c, IR_OP_lt, f32(c, 1), number(c, out)), sub(c, half, f32(c, 0.5)), f32(c, 0));
+  case HALF_PIXEL_SYMMETRIC: {
+    struct ir_value *size = number(c, n), *shift = mul(c, divide(c, size, f32(c, 2)), sub(c, f32(c, 1), divide(c, number(c, out), mul(c, scale, size))));
+    return sub(c, add(c, shift, half), f32(c, 0.5));
+  }
+  case TF_HALF_PIXEL_FOR_NN: return half;
+  case HALF_PIXEL: break;
+  }
+  return sub(c, half, f32(c, 0.5));
+}
+/* x at the places (float, whole numbers) + by along the axis, held inside. */
+static struct ir_value *tap(struct onnx_ctx *c, struct ir_value *x, unsigned axis, struct ir_value *place, int by)
+{
+  const struct ir_ix *last = ir_ix_addi(x->type->dim[axis], -1);
+  struct ir_value *i = add(c, ir_cast(c->b, place, IR_i64), onnx_const(c, IR_i64, by));
+  return onnx_gather(c, x, onnx_2(c, IR_OP_min, onnx_2(c, IR_OP_max, i, onnx_const(c, IR_i64, 0)), onnx_index(c, IR_i64, 0, NULL, &last, 1)), axis);
+}
+/* The kernel at |d|, which lies within 0..1 (inner) or 1..2. */
+static struct ir_value *weight_at(struct onnx_ctx *c, const struct resize *r, struct ir_value *d, bool inner)
+{
+  double a = r->cubic_a;
+  if (r->mode == LINEAR) return sub(c, f32(c, 1), d);
+  if (inner) return add(c, mul(c, mul(c, sub(c, mul(c, d, f32(c, a + 2)), f32(c, a + 3)), d), d), f32(c, 1));
+  return sub(c, mul(c, add(c, mul(c, sub(c, mul(c, d, f32(c, a)), f32(c, 5 * a)), d), f32(c, 8 * a)), d), f32(c, 4 * a));
+}
+static struct ir_value *computed(struct onnx_ctx *c, const struct resize *r, struct ir_value *x, unsigned axis, const struct ir_ix *out, struct ir_value *scale)
+{
+  struct ir_value *s = places_of(c, r, x->type->dim[axis], out, scale), *low = onnx_1(c, IR_OP_floor, s), *sum = NULL;
+  if (!s) return NULL;
+  if (r->mode == NEAREST) {
+    struct ir_value *rest = sub(c, s, low), *half = f32(c, 0.5), *one = f32(c, 1), *zero = f32(c, 0);
+    if (r->nearest == FLOOR) return tap(c, x, axis, low, 0);
+    if (r->nearest == CEIL) return tap(c, x, axis, onnx_1(c, IR_OP_ceil, s), 0);
+    return tap(c, x, axis, add(c, low, onnx_select(c, onnx_2(c, r->nearest == PREFER_FLOOR ? IR_OP_lt : IR_OP_le, half, rest), one, zero)), 0);
+  }
+  if (r->exclude_outside || r->antialias) { onnx_bad(c, IR_M0303, "axis %u of %s must be known when massc compiles, for antialias or exclude_outside; give it with --dim", axis, onnx_show(c, x)); return NULL; }
+  struct ir_value *rest = sub(c, s, low);
+  for (int t = r->mode == CUBIC ? -1 : 0; t <= (r->mode == CUBIC ? 2 : 1); t++) {
+    struct ir_value *d = t <= 0 ? sub(c, rest, f32(c, t)) : sub(c, f32(c, t), rest), *w = onnx_along(c, weight_at(c, r, d, t == 0 || t == 1), axis, x->type->rank);
+    struct ir_value *g = w ? mul(c, tap(c, x, axis, low, t), ir_cast(c->b, w, x->type->elem)) : NULL;
+    sum = sum ? add(c, sum, g) : g;
+  }
+  return sum;
+}
+/* floor(n * scale) for a scale that is a fraction of a power of two, so that the float product is exact. NULL: it is not. */
+static const struct ir_ix *scaled(const struct ir_ix *n, float scale)
+{
+  for (int64_t q = 1; q <= 1024; q *= 2)
+    if (scale * (float)q == floorf(scale * (float)q) && scale * (float)q < 1 << 20) return ir_ix_divi(ir_ix_muli(n, (int64_t)(scale * (float)q)), q);
+  return NULL;
+}
 /* Nearest by a whole factor takes each element `factor` times: with these coordinates rounding never reaches a neighbour. */
 static bool whole_factor(const struct resize *r, float scale)
 {
@@ -132,7 +197,9 @@ static struct ir_value *resize_axis(struct onnx_ctx *c, const struct resize *r, 
       if (f >= 1 && f < MAX_SIZE && whole_factor(r, (float)f)) return repeat(c, x, axis, f);
   } else if (whole_factor(r, scale)) return repeat(c, x, axis, (int64_t)scale);
   if (!ir_ix_const(dim, &n) || (size && !ir_ix_const(size, &out))) {
-    onnx_bad(c, IR_M0303, "axis %u of %s must be known when massc compiles; give it with --dim", axis, onnx_show(c, x));
+    const struct ir_ix *to = size ? size : scaled(dim, scale);
+    if (to) return computed(c, r, x, axis, to, size ? divide(c, number(c, size), number(c, dim)) : f32(c, (double)scale));
+    onnx_bad(c, IR_M0303, "axis %u of %s must be known when massc compiles, for a scale of %g; give it with --dim", axis, onnx_show(c, x), (double)scale);
     return NULL;
   }
   if (size) scale = (float)out / (float)n;
