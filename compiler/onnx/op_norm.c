@@ -26,13 +26,48 @@ static struct ir_value *per_channel(struct onnx_ctx *c, struct ir_value *v, unsi
   for (unsigned d = 1; d < rank; d++) dim[d] = v->type->dim[d - 1];
   return ir_reshape(c->b, v, rank, dim);
 }
+/* By the batch's own mean and variance, with the running ones moved towards them: training_mode, or before opset 14 a node whose further outputs have names. */
+static bool in_training(struct onnx_ctx *c)
+{
+  for (unsigned i = 1; i < c->n_out && c->opset < 14; i++)
+    if (c->node->output[i] && *c->node->output[i]) return true;
+  return false;
+}
+static struct ir_value *moved(struct onnx_ctx *c, struct ir_value *old, struct ir_value *now, double momentum)
+{
+  now = ir_cast(c->b, ir_reshape(c->b, now, 1, old->type->dim), old->type->elem);
+  return add(c, mul(c, old, onnx_like(c, old, momentum)), mul(c, now, onnx_like(c, old, 1 - momentum)));
+}
+static bool batch_statistics(struct onnx_ctx *c, double eps)
+{
+  struct ir_value *x = c->in[0], *mean, *d, *var;
+  double momentum;
+  int64_t axes[IR_MAX_RANK];
+  unsigned r = x->type->rank, n = 0;
+  TRY(onnx_attr_float(c, "momentum", (double)0.9f, &momentum));
+  if (r < 2 || c->in[3]->type->rank != 1 || c->in[4]->type->rank != 1) return onnx_bad(c, IR_M0201, "operand is %s, the mean %s: training needs channels", onnx_show(c, x), onnx_show(c, c->in[3]));
+  for (unsigned k = 0; k < r; k++)
+    if (k != 1) axes[n++] = k;
+  x = ir_cast(c->b, x, x->type->elem == IR_f64 ? IR_f64 : IR_f32);
+  mean = onnx_mean(c, x, axes, n);
+  d = sub(c, x, mean);
+  var = onnx_mean(c, mul(c, d, d), axes, n);
+  struct ir_value *y = div_(c, d, sqrt_(c, add(c, var, onnx_like(c, x, eps))));
+  if (!y) return false;
+  y = add(c, mul(c, y, per_channel(c, ir_cast(c->b, c->in[1], y->type->elem), r)), per_channel(c, ir_cast(c->b, c->in[2], y->type->elem), r));
+  for (unsigned i = 1; i < c->n_out && i < 5; i++) {
+    struct ir_value *now = i % 2 ? mean : var, *old = c->in[i % 2 ? 3 : 4];
+    c->out[i] = i < 3 ? moved(c, old, now, momentum) : ir_cast(c->b, ir_reshape(c->b, now, 1, old->type->dim), old->type->elem);
+  }
+  return y && onnx_out(c, ir_cast(c->b, y, c->in[0]->type->elem));
+}
 /* Inference: y = x * scale' + shift, scale' = scale / sqrt(var + epsilon), shift = bias - mean * scale'. */
 bool import_batch_normalization(struct onnx_ctx *c)
 {
   double eps;
-  bool training;
-  TRY(onnx_operands(c, 5, 5) && onnx_attr_float(c, "epsilon", (double)1e-5f, &eps) && onnx_attr_flag(c, "training_mode", false, &training));
-  if (training) return onnx_bad(c, IR_M0301, "training_mode is set: massc compiles inference only");
+  bool training, test;
+  TRY(onnx_operands(c, 5, 5) && onnx_attr_float(c, "epsilon", (double)1e-5f, &eps) && onnx_attr_flag(c, "training_mode", false, &training) && onnx_attr_flag(c, "is_test", false, &test));
+  if (training || (!test && in_training(c))) return batch_statistics(c, eps);
   struct ir_value *x = c->in[0], *scale = c->in[1], *bias = c->in[2], *mean = c->in[3], *var = c->in[4];
   unsigned r = x->type->rank;
   enum ir_elem e = x->type->elem;
