@@ -201,12 +201,26 @@ static struct ir_value *window(struct onnx_ctx *c, const struct sliding *w, cons
                          ir_attr_ints(c->m, "dilations", w->dilations, w->s), ir_attr_ixs(c->m, "dims", dims, w->s) };
   return onnx_node(c, IR_OP_window, &x, 1, a, 6);
 }
+/* ONNX Runtime divides towards zero: a window that is larger than the operand by less than the stride has one place (direction classifiers of PP-OCR pool one line by
+ * windows of two). */
+static bool least_one_place(struct onnx_ctx *c, const struct sliding *w, const struct ir_ix **dims)
+{
+  for (unsigned i = 0; i < w->s && w->auto_pad == NOTSET && !w->ceil; i++) {
+    const struct ir_ix *room = ir_ix_addi(c->in[0]->type->dim[i + 2], w->pads[i] + w->pads[i + w->s] - span(w, i)), *most = ir_ix_addi(room, w->strides[i] - 1);
+    enum ir_proof p = ir_prove_ge0(&c->m->facts, most);
+    if (ir_known_ge0(&c->m->facts, room) || p == IR_NO) continue;
+    if (p == IR_UNKNOWN) TRY(ir_require_ge0(c->m, most, "a pooling window fits into its operand"));
+    dims[i] = ir_ix_simplify(&c->m->facts, ir_ix_max(dims[i], onnx_k(c, 1)));
+  }
+  return true;
+}
 struct pool { struct sliding w; struct ir_value *x; const struct ir_ix *dims[IR_MAX_RANK]; };
 static bool pool(struct onnx_ctx *c, double outside, struct pool *p)
 {
   TRY(onnx_operands(c, 1, 1) && sliding(c, NULL, &p->w));
   p->x = c->in[0];
   for (unsigned i = 0; i < p->w.s; i++) p->dims[i] = places(c, &p->w, i, p->x->type->dim[i + 2]);
+  if (isinf(outside)) TRY(least_one_place(c, &p->w, p->dims));
   return fits(c, &p->w, p->dims) && same_pads(c, &p->w, &p->x, outside);
 }
 bool import_max_pool(struct onnx_ctx *c)
