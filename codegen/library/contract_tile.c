@@ -384,6 +384,22 @@ static bool pipe(struct tile *t, unsigned i)
   t->staged[0] = t->staged[1] = NULL;
   return ok;
 }
+/* Adds what the registers hold to the sum over the trips of a loop that `sums`. */
+static void add_to(struct tile *t, struct kir_reg *total)
+{
+  struct cg_contract *c = t->l->c;
+  struct kir_expr *e = IR_NEW(c->a, struct kir_expr);
+  *e = (struct kir_expr){ .kind = KIR_E_FN, .elem = c->elem, .sub = IR_MAP_add, .n = 2, .a = { tile_expr(t, total), tile_expr(t, t->acc) } };
+  struct kir_op *o = kir_emit(&t->l->e, KIR_map, c->elem, 1, NULL, 0, NULL, 0);
+  o->reg = total;
+  o->e = e;
+}
+static struct kir_reg *zero_tile(struct tile *t, const char *name, const struct kir_layout *lay)
+{
+  struct kir_reg *r = new_tile(t, name, t->l->c->elem, lay);
+  kir_emit(&t->l->e, KIR_fill, t->l->c->elem, 1, NULL, 0, NULL, 0)->reg = r;
+  return r;
+}
 static bool k_part(struct tile *t, unsigned i)
 {
   struct cg_lower_state *l = t->l;
@@ -393,11 +409,15 @@ static bool k_part(struct tile *t, unsigned i)
   int a = lp->n == 1 ? cg_find_axis(l->c, lp->part[0].axis) : -1;
   if (a < 0 || lp->kind != KIR_FOR || l->c->ax[a].role != CG_K) return cg_refuse(l, "below the tile only `for` loops over one summed axis may stand, and a pipe");
   struct cg_left save = t->st->ax[a];
+  struct kir_reg *total = t->acc;
   struct cg_for f;
   const struct ir_ix *v = cg_for_begin(&l->e, &f, lp->part[0].axis, cg_trips(l, &save, lp->part[0].step), lp->unroll);
   cg_enter(&t->st->ax[a], lp->part[0].step, v);
+  if (lp->sums) t->acc = zero_tile(t, "p", &total->lay);
   bool ok = k_part(t, i + 1);
+  if (lp->sums) add_to(t, total);
   cg_for_end(&l->e, &f);
+  t->acc = total;
   t->st->ax[a] = save;
   return ok;
 }
@@ -438,8 +458,7 @@ static bool tile_body(struct tile *t)
   TRY(acc_layout(t, &lay));
   unsigned warps = (unsigned)kir_layout_count(&lay, 'w'), lanes = (unsigned)kir_layout_count(&lay, 'l');
   if (warps > l->k->warps || lanes > l->k->lanes) kir_block(l->k, warps, lanes);
-  t->acc = new_tile(t, "c", l->c->elem, &lay);
-  kir_emit(&l->e, KIR_fill, l->c->elem, 1, NULL, 0, NULL, 0)->reg = t->acc;
+  t->acc = zero_tile(t, "c", &lay);
   TRY(k_part(t, l->last_mn + 1));
   return emit_epilogue(t);
 }

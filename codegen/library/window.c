@@ -290,6 +290,29 @@ static void accumulate(struct tile *t, struct red *r)
   f->scope = taps_at;
 }
 
+/* Are the taps below the first axis many, so that their sum is better made from zero for each of its places and then added to the sum of all (two short chains
+ * of additions instead of a long one)? */
+static bool in_parts(const struct red *r)
+{
+  enum { FEW = 16 };
+  int64_t terms = 1, n;
+  for (unsigned i = 1; i < r->e->n_axes; i++) terms *= ir_ix_const(r->e->axes[i].ext, &n) ? (n < FEW ? n : FEW) : FEW;
+  return r->e->sub == KIR_SUM && ir_elem_class(r->acc->elem) == 'F' && terms >= FEW;
+}
+static void tap_axis(struct tile *t, struct red *r, unsigned i);
+static void part_of_sum(struct tile *t, struct red *r)
+{
+  struct cg_flat *f = t->s->f;
+  struct kir_reg *total = r->acc;
+  r->acc = kir_reg_var(f->k, "part", total->elem, t->u, total->lanes);
+  for (unsigned u = 0; u < t->u; u++) cg_flat_set(f, r->acc, ir_ix_int(f->k->ixs, u), cg_flat_neutral(f, KIR_SUM, total->elem));
+  tap_axis(t, r, 1);
+  for (unsigned u = 0; u < t->u; u++) {
+    const struct ir_ix *at = ir_ix_int(f->k->ixs, u);
+    cg_flat_set(f, total, at, cg_flat_ew(f, IR_MAP_add, total->elem, cg_flat_get(f, total, at), cg_flat_get(f, r->acc, at)));
+  }
+  r->acc = total;
+}
 /* One tap axis: its bounds are clipped by the conditions that hold it alone, the innermost short one is written out. */
 static void tap_axis(struct tile *t, struct red *r, unsigned i)
 {
@@ -343,7 +366,8 @@ static void tap_axis(struct tile *t, struct red *r, unsigned i)
   cg_flat_assume(f, x);
   cg_flat_assume(f, ir_ix_sub(ir_ix_addi(ax->ext, -1), x));
   cg_flat_bind(f, ax->var, x);
-  tap_axis(t, r, i + 1);
+  if (i == 0 && in_parts(r)) part_of_sum(t, r);
+  else tap_axis(t, r, i + 1);
   cg_flat_unbind(f, mark);
   cg_flat_close(f, &o);
 }

@@ -19,6 +19,7 @@ static void loop(struct ir_buf *b, const struct kir_loop *l)
   if (l->unroll) ir_buf_printf(b, " unroll %u", l->unroll);
   if (l->depth) ir_buf_printf(b, " depth %u", l->depth);
   if (l->raster) ir_buf_printf(b, " raster %u", l->raster);
+  if (l->sums) ir_buf_printf(b, " sums");
 }
 static void stage(struct ir_buf *b, const struct kir_stage *s)
 {
@@ -79,7 +80,7 @@ static bool parse_loop(struct kir_lex *x, struct kir_loop *l)
   l->kind = (enum kir_loop_kind)k;
   for (;;) {
     const char *s = x->s, *name;
-    bool word = kir_lex_try(x, "unroll") || kir_lex_try(x, "depth") || kir_lex_try(x, "raster");
+    bool word = kir_lex_try(x, "unroll") || kir_lex_try(x, "depth") || kir_lex_try(x, "raster") || kir_lex_try(x, "sums");
     bool end = word ? !kir_lex_try(x, "/") /* else an axis of that name */ : kir_lex_try(x, ",") || kir_lex_try(x, ";") || kir_lex_try(x, "}");
     x->s = s;
     if (end) break;
@@ -87,7 +88,9 @@ static bool parse_loop(struct kir_lex *x, struct kir_loop *l)
     TRY((name = kir_lex_sym(x)) && kir_lex_eat(x, "/") && kir_lex_uint(x, 1, 1ll << 40, &l->part[l->n].step));
     l->part[l->n++].axis = name;
   }
-  return (l->n || kir_lex_error(x, "expected an axis")) && count(x, "unroll", &l->unroll) && count(x, "depth", &l->depth) && count(x, "raster", &l->raster);
+  TRY((l->n || kir_lex_error(x, "expected an axis")) && count(x, "unroll", &l->unroll) && count(x, "depth", &l->depth) && count(x, "raster", &l->raster));
+  l->sums = kir_lex_try(x, "sums");
+  return true;
 }
 static bool parse_loops(struct kir_lex *x, struct kir_sched *s)
 {
