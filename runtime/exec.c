@@ -83,9 +83,10 @@ static const struct massrt_version *pick_version(const struct massrt_program *p)
     if (!lowest || v->level < lowest->level) lowest = v;
   }
   if (!lowest) { fail(NULL, MASSRT_E_USAGE, "the program has no version"); return NULL; }
-  char missing[256];
+  char missing[256], remedy[64] = "massc compiles for no older one";
   massrt_cpu_missing(lowest->level, missing, sizeof missing);
-  fail(NULL, MASSRT_E_DEVICE, "the processor lacks %s, which %s needs; compile with --target=cpu:x86-64-v%u", missing, lowest->target, level < 2 ? 2 : level);
+  if (level >= 2) snprintf(remedy, sizeof remedy, "compile with --target=cpu:x86-64-v%u", level);
+  fail(NULL, MASSRT_E_DEVICE, "the processor lacks %s, which %s needs; %s", missing, lowest->target, remedy);
   return NULL;
 }
 static uint64_t max_scratch(const struct massrt_program *p)

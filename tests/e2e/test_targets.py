@@ -125,6 +125,14 @@ def versions():
     assert read_npy("all.npy") == read_npy(f"v{here()}.npy")      # the same code, so the same bits
     qemu("Nehalem", "./all.bin", *args, "old.npy")
     assert read_npy("old.npy") == read_npy("v2.npy")
+    if here() >= 3 and qemu("Haswell", "./v3.bin", *args, "has.npy", status=None).status == 0:      # else this qemu has no AVX2
+        qemu("Haswell", "./all.bin", *args, "has.npy")
+        assert read_npy("has.npy") == read_npy("v3.npy")
+    massc("--target", "cpu:x86-64-v4,cpu:x86-64-v3", model, "-o", "new.bin")
+    d = qemu("Nehalem", "./new.bin", *args, "no.npy", status=69)      # what the least of its versions needs
+    assert "avx2" in d.err and "cpu:x86-64-v3 needs" in d.err and "--target=cpu:x86-64-v2" in d.err and not os.path.exists("no.npy"), d
+    d = qemu("core2duo", "./all.bin", *args, "no.npy", status=69)
+    assert "sse4.2" in d.err and "--target" not in d.err and not os.path.exists("no.npy"), d      # no program of ours would run there
 
 
 @case("one version a level: two processors of one level are refused")
