@@ -9,18 +9,22 @@
 #include "runtime/abi.h"
 
 /* ---- targets: rows of targets.def ---- */
+enum cg_kind { CG_CPU, CG_CUDA, CG_OPENCL };
 struct cg_target {
-  const char *name;                    /* "cpu:x86-64-v4" */
+  const char *name;                    /* "cpu:x86-64-v4", "cuda:sm_80", "opencl" */
+  enum cg_kind kind;
+  const char *arch;                    /* CUDA: "sm_80" */
   const char *cpu, *tune;              /* LLVM's target-cpu and tune-cpu */
-  unsigned level;                      /* x86-64 level, abi.h */
+  unsigned level;                      /* x86-64 level, abi.h; of CUDA 80, 90 */
   unsigned vec_lanes;                  /* f32 lanes of a vector register */
   unsigned n_vregs;
   bool fma;
   int64_t l1_bytes, l2_bytes;          /* per core */
   unsigned cores;                      /* tasks are made for at least 4 times as many */
-  unsigned warps, lanes;               /* GPU forms: lanes 32 */
+  unsigned warps, lanes;               /* of a block, GPU forms: lanes 32 */
+  int64_t shared_bytes;                /* a block's, at most; GPUs */
 };
-const struct cg_target *cg_target_find(const char *name, size_t n);   /* "cpu" is this machine's level; named processors map to their level. NULL: unknown */
+const struct cg_target *cg_target_find(const char *name, size_t n);   /* "cpu" is this machine's level; named processors map to their level; "cuda" is sm_80. NULL: unknown */
 const struct cg_target *cg_target_at(unsigned i);                     /* NULL behind the last */
 /* What the target's facts allow: float32 operations of a core in 1e9 per second, bandwidth of memory in 1e9 bytes per second. For predictions, not schedules. */
 void cg_target_rates(const struct cg_target *t, double *out_gops, double *out_gbytes);
@@ -38,6 +42,7 @@ struct cg_skeleton {
   const char *name;
   struct kir_sched *(*schedule)(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t);   /* NULL: not for this nest */
   struct kir_kern *(*lower)(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t, const char **why);
+  bool plain;                          /* also at level 0 */
 };
 
 /* ---- LLVM ---- */
@@ -45,6 +50,34 @@ enum cg_form { CG_OBJECT, CG_LLVM_TEXT, CG_ASM };
 /* Compiles flat kerns into one relocatable object (or text). Each becomes a function `name` of type massrt_kernel_fn: args[0..n_args) pointers, then the syms.
  * Thread-safe: an own LLVM context per call. False: LLVM refused (our bug); *why in the arena. */
 bool cg_llvm(struct ir_arena *a, struct kir_kern *const *k, unsigned n, const struct cg_target *t, enum cg_form form, struct ir_buf *out, const char **why);
+
+/* ---- CUDA C and OpenCL C (docs/codegen-c.md) ----
+ * One self-contained file: head as a comment (lines separated by newlines; may be NULL), prelude, the kernel. False with *why: an op that the target lacks (our
+ * bug: schedules are filtered). */
+enum { CG_MAX_SIZES = 32 };
+struct cg_launch {                     /* how the kernel is called: pointers of the kern's arguments in their order, then sizes */
+  const char *name;                    /* the entry */
+  const struct ir_ix *blocks;          /* grid, one dimension, in the kern's dims; 0: nothing to do, no launch. At most 2^31 - 1 */
+  unsigned lanes, warps;               /* block: x, y */
+  uint64_t dynamic_bytes, shared_bytes;/* shared memory to ask for at launch (0: it is in the kernel); all of it */
+  unsigned n_pointers, n_sizes;        /* pointers: global memory, aligned to 16 bytes */
+  const struct ir_ix *size[CG_MAX_SIZES];       /* dims, passed by value in size_bytes: 4 (int) or 8 */
+  unsigned char size_bytes[CG_MAX_SIZES];
+};
+bool cg_c(struct ir_arena *a, const struct kir_kern *k, const struct cg_target *t, const char *head, struct ir_buf *out, struct cg_launch *launch, const char **why);
+const char *cg_c_ending(const struct cg_target *t);                  /* "cu", "cl" */
+
+/* NVRTC: --nvrtc FILE, else $CUDA_HOME, $CUDA_PATH, the loader's path, /usr/local/cuda, then PyPI's wheels nvidia-cuda-nvrtc and nvidia-cuda-nvrtc-cu12 in the
+ * virtual environment, the user's and the system's Python packages. NULL with *why, which says how to get it. Never unloaded. Thread-safe once open. */
+struct cg_nvrtc;
+struct cg_nvrtc *cg_nvrtc_open(struct ir_arena *a, const char *file, const char **why);
+const char *cg_nvrtc_name(struct ir_arena *a, const struct cg_nvrtc *n);       /* "NVRTC 13.0, /usr/.." */
+struct cg_cuda_job {
+  const char *source, *name;
+  const char *arch;                    /* "sm_80": a cubin; "compute_80": PTX */
+  const char *const *options; unsigned n_options;                    /* more of them, "--ptxas-options=-v" */
+};
+bool cg_nvrtc_compile(struct ir_arena *a, const struct cg_nvrtc *n, const struct cg_cuda_job *j, struct ir_buf *out, struct ir_buf *log /* may be NULL */, const char **why);
 
 /* ---- host program: the tables of abi.h and the step list as native code ---- */
 struct cg_host {                       /* filled by passes/steps: abi.h's program with compiler-side pointers */

@@ -8,9 +8,11 @@
 enum { NAMED_CORES = 8, N_LEVELS = 0
 #define CPU_LEVEL(...) + 1
 #define CPU_NAME(...)
+#define GPU(...)
 #include "codegen/targets.def"
 #undef CPU_LEVEL
 #undef CPU_NAME
+#undef GPU
 };
 
 static const struct cg_target levels[] = {
@@ -18,19 +20,33 @@ static const struct cg_target levels[] = {
   { .name = "cpu:x86-64-v" #lv, .cpu = "x86-64-v" #lv, .tune = tun, .level = lv, .vec_lanes = lanes_, .n_vregs = vregs, .fma = fma_, .l1_bytes = l1, .l2_bytes = l2, \
     .cores = NAMED_CORES, .warps = 1, .lanes = 1 },
 #define CPU_NAME(name, level)
+#define GPU(...)
 #include "codegen/targets.def"
 #undef CPU_LEVEL
 #undef CPU_NAME
+#undef GPU
 };
 
 static const struct { const char *name; unsigned level; } processors[] = {
 #define CPU_LEVEL(...)
 #define CPU_NAME(nm, lv) { "cpu:" nm, lv },
+#define GPU(...)
 #include "codegen/targets.def"
 #undef CPU_LEVEL
 #undef CPU_NAME
+#undef GPU
 };
-enum { N_PROCESSORS = sizeof processors / sizeof *processors };
+static const struct cg_target gpus[] = {
+#define CPU_LEVEL(...)
+#define CPU_NAME(...)
+#define GPU(kind_, name_, arch_, lv, cores_, shared) \
+  { .name = name_, .kind = kind_, .arch = arch_, .level = lv, .vec_lanes = 4, .n_vregs = 255, .fma = true, .cores = cores_, .warps = 8, .lanes = 32, .shared_bytes = shared },
+#include "codegen/targets.def"
+#undef CPU_LEVEL
+#undef CPU_NAME
+#undef GPU
+};
+enum { N_PROCESSORS = sizeof processors / sizeof *processors, N_GPUS = sizeof gpus / sizeof *gpus };
 
 static struct cg_target named[N_PROCESSORS], here;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -67,13 +83,16 @@ static void fill(void)
 const struct cg_target *cg_target_at(unsigned i)
 {
   pthread_once(&once, fill);
-  return i < N_LEVELS ? &levels[i] : i < N_LEVELS + N_PROCESSORS ? &named[i - N_LEVELS] : NULL;
+  if (i < N_LEVELS) return &levels[i];
+  if (i < N_LEVELS + N_PROCESSORS) return &named[i - N_LEVELS];
+  return i - N_LEVELS - N_PROCESSORS < N_GPUS ? &gpus[i - N_LEVELS - N_PROCESSORS] : NULL;
 }
 
 const struct cg_target *cg_target_find(const char *name, size_t n)
 {
   pthread_once(&once, fill);
   if (n == 3 && !memcmp(name, "cpu", 3)) return &here;
+  if (n == 4 && !memcmp(name, "cuda", 4)) return &gpus[0];
   const struct cg_target *t;
   for (unsigned i = 0; (t = cg_target_at(i)); i++)
     if (strlen(t->name) == n && !memcmp(t->name, name, n)) return t;

@@ -12,7 +12,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "-shared", O_SHARED, NULL, "a shared library with a C interface" },
   { "--header", O_HEADER, "FILE", "the C header of -c and -shared (default: beside the output)" },
   { "--name", O_NAME, "ID", "prefix of the exported symbols (default: the output's stem)" },
-  { "--target", O_TARGET, "T", "cpu (this machine), cpu:x86-64-v2, -v3, -v4, a processor such as cpu:znver4; several with commas" },
+  { "--target", O_TARGET, "T", "cpu (this machine), cpu:x86-64-v2, -v3, -v4, a processor such as cpu:znver4; several with commas; with --emit: cuda, cuda:sm_80, opencl" },
   { "--dim", O_DIM, "NAME=N", "bind a symbolic dim; NAME=LO..HI or LO..HI%M bounds it" },
   { "--shape", O_SHAPE, "IN=1,3,?", "shape of an input; ? stays dynamic" },
   { "-O0", O_LEVEL, NULL, "plain loops, one kernel per operation" },
@@ -22,7 +22,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "--no-winograd", O_NO_WINOGRAD, NULL, "only direct convolutions" },
   { "--place", O_PLACE, "FILE", "YAML: node patterns to places" },
   { "--external-root", O_EXTERNAL, "DIR", "where external data may lie" },
-  { "--emit", O_EMIT, "KIND", "write text instead: ir, graph, kernels, llvm, asm; -o DIR/: a file per sub-graph" },
+  { "--emit", O_EMIT, "KIND", "write text instead: ir, graph, kernels, llvm, asm, cuda, opencl; -o DIR/: a file per kernel" },
   { "--dump-after", O_DUMP_AFTER, "PASS", "print the graph after a pass (all: after every one that changed something)" },
   { "--dump-dir", O_DUMP_DIR, "DIR", "dumps go into files there" },
   { "--stop-after", O_STOP_AFTER, "PASS", "end after a pass and print what is there" },
@@ -109,10 +109,10 @@ static int add_shape(struct ir_arena *a, struct options *o, const char *v)
 }
 static int set_emit(struct options *o, const char *v)
 {
-  static const char *const names[] = { "", "ir", "graph", "kernels", "llvm", "asm" };
+  static const char *const names[] = { "", "ir", "graph", "kernels", "llvm", "asm", "cuda", "opencl" };
   for (unsigned i = 1; i < sizeof names / sizeof *names; i++)
     if (!strcmp(names[i], v)) { o->emit = (enum emit_kind)i; return 0; }
-  return bad("--emit", v, "expected ir, graph, kernels, llvm or asm");
+  return bad("--emit", v, "expected ir, graph, kernels, llvm, asm, cuda or opencl");
 }
 static int set_pass(const char *opt, const char **out, const char *v)
 {

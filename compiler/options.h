@@ -5,7 +5,7 @@
 #include "compiler/onnx/onnx.h"
 #include "passes/passes.h"
 
-enum emit_kind { EMIT_NONE, EMIT_IR, EMIT_GRAPH, EMIT_KERNELS, EMIT_LLVM, EMIT_ASM };
+enum emit_kind { EMIT_NONE, EMIT_IR, EMIT_GRAPH, EMIT_KERNELS, EMIT_LLVM, EMIT_ASM, EMIT_CUDA, EMIT_OPENCL };
 enum command { CMD_COMPILE, CMD_CHECK, CMD_HELP, CMD_VERSION, CMD_EXPLAIN };
 struct options {
   enum command command;

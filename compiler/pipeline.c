@@ -21,8 +21,10 @@ enum { MAX_TARGETS = 8 };
 static bool find_target(struct ir_diags *d, const char *name, size_t n, struct ir_target *out)
 {
   const struct cg_target *t = cg_target_find(name, n);
-  if (!t) return ir_error(d, IR_M0401, NULL, NULL, "unknown target \"%.*s\"; expected cpu, cpu:x86-64-v2, cpu:x86-64-v3, cpu:x86-64-v4 or cpu:PROCESSOR", (int)n, name);
-  *out = (struct ir_target){ .name = t->name, .block = 16, .plane_pad = 16, .schedule = target_schedule, .lower = target_lower, .impl = t };
+  if (!t)
+    return ir_error(d, IR_M0401, NULL, NULL, "unknown target \"%.*s\"; expected cpu, cpu:x86-64-v2, cpu:x86-64-v3, cpu:x86-64-v4, cpu:PROCESSOR, cuda, cuda:sm_80 .. or opencl", (int)n, name);
+  bool cpu = t->kind == CG_CPU;
+  *out = (struct ir_target){ .name = t->name, .block = cpu ? 16 : 1, .plane_pad = cpu ? 16 : 0, .schedule = target_schedule, .lower = target_lower, .impl = t };
   return true;
 }
 /* "a,b,c": one target per x86-64 level, the highest first; the program picks when it starts. */
@@ -32,7 +34,12 @@ static bool find_targets(struct ir_diags *d, const char *names, struct ir_target
   for (const char *s = names;; s++) {
     size_t n = strcspn(s, ",");
     struct ir_target t;
-    TRY(find_target(d, s, n, &t));
+    const char *full = !strncmp(s, "sm_", 3) && *out_n && out[0].name[1] == 'u' ? "cuda:" : "";
+    char name[64];
+    snprintf(name, sizeof name, "%s%.*s", full, (int)(n < 50 ? n : 50), s);
+    TRY(find_target(d, name, strlen(name), &t));
+    if (*out_n && ((const struct cg_target *)t.impl)->kind != ((const struct cg_target *)out[0].impl)->kind)
+      return ir_error(d, IR_M0401, NULL, NULL, "targets %s and %s do not go into one program; name one", out[0].name, t.name);
     unsigned level = ((const struct cg_target *)t.impl)->level, at = 0;
     while (at < *out_n && ((const struct cg_target *)out[at].impl)->level > level) at++;
     if (at < *out_n && ((const struct cg_target *)out[at].impl)->level == level)
@@ -163,7 +170,7 @@ static bool write_text(struct ir_diags *d, const char *out, struct ir_buf *b)
 /* -o DIR/: one file per kernel, or one with the graph. */
 static bool emit_files(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p)
 {
-  const char *ending = o->emit == EMIT_KERNELS ? "kern" : o->emit == EMIT_LLVM ? "ll" : "s";
+  const char *ending = o->emit == EMIT_KERNELS ? "kern" : o->emit == EMIT_LLVM ? "ll" : o->emit >= EMIT_CUDA ? cg_c_ending(p->target->impl) : "s";
   struct ir_buf graph = { 0 };
   if (mkdir(o->out, 0777) && errno != EEXIST) return ir_error(d, IR_M0002, NULL, NULL, "cannot make the folder %s: %s", o->out, strerror(errno));
   if (o->emit < EMIT_KERNELS) {
@@ -175,6 +182,7 @@ static bool emit_files(struct ir_arena *a, struct ir_diags *d, const struct opti
     struct ir_buf b = { 0 };
     const char *why = NULL;
     if (o->emit == EMIT_KERNELS) kir_kern_print(&b, k->kern);
+    else if (o->emit >= EMIT_CUDA) emit_c(a, p, i, &b);
     else if (!cg_llvm(a, &k->kern, 1, p->target->impl, o->emit == EMIT_LLVM ? CG_LLVM_TEXT : CG_ASM, &b, &why)) ir_bug("codegen", "kernel %s: %s", k->name, why ? why : "no reason given");
     bool ok = link_write_file(d, ir_arena_printf(a, "%s%s.%s", o->out, k->name, ending), b.s, b.n, 0644);
     ir_buf_deinit(&b);
@@ -190,6 +198,8 @@ static bool emit_text(struct ir_arena *a, struct ir_diags *d, const struct optio
   if (o->emit == EMIT_IR || o->emit == EMIT_GRAPH) ir_print(&b, p->m);
   else if (o->emit == EMIT_KERNELS) {
     for (uint32_t i = 0; i < p->kernels.n; i++) { kir_kern_print(&b, p->kernels.v[i].kern); ir_buf_printf(&b, "\n"); }
+  } else if (o->emit >= EMIT_CUDA) {
+    for (uint32_t i = 0; i < p->kernels.n; i++) { emit_c(a, p, i, &b); ir_buf_printf(&b, "\n"); }
   } else {
     struct chunks all = emit_kernels(a, p, p->target->impl, o->pass.jobs, o->emit == EMIT_LLVM ? CG_LLVM_TEXT : CG_ASM);
     for (uint32_t i = 0; i < all.n; i++) ir_buf_add(&b, all.v[i].obj.s, all.v[i].obj.n);
@@ -286,13 +296,23 @@ static bool run_passes(struct ir_module *m, const struct options *o, const struc
   }
   return true;
 }
+/* Executables for GPUs are not made yet, and one kind of target has no text in another's language. */
+static bool target_fits(struct ir_diags *d, const struct options *o, const struct cg_target *t)
+{
+  static const char *const texts[] = { [CG_CPU] = "llvm or asm", [CG_CUDA] = "cuda", [CG_OPENCL] = "opencl" };
+  bool program = !o->emit && !o->pass.stop_after && o->command != CMD_CHECK;
+  bool wrong = t->kind == CG_CPU ? o->emit >= EMIT_CUDA : o->emit >= EMIT_LLVM && o->emit != (t->kind == CG_CUDA ? EMIT_CUDA : EMIT_OPENCL);
+  if (program && t->kind != CG_CPU) return ir_error(d, IR_M0401, NULL, NULL, "no executable is made for target %s yet; --emit=%s writes its kernels", t->name, texts[t->kind]);
+  return !wrong || ir_error(d, IR_M0401, NULL, NULL, "target %s has no text of that kind; expected --emit=%s", t->name, texts[t->kind]);
+}
 static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struct onnx_file **file)
 {
   struct ir_target targets[MAX_TARGETS + 1];
   struct pass_program p[MAX_TARGETS];
   unsigned n;
   double t0 = seconds();
-  TRY(find_targets(d, o->target ? o->target : "cpu", targets, &n));
+  TRY(find_targets(d, o->target ? o->target : o->emit == EMIT_CUDA ? "cuda" : o->emit == EMIT_OPENCL ? "opencl" : "cpu", targets, &n));
+  TRY(target_fits(d, o, targets[0].impl));
   TRY((*file = onnx_read(a, d, o->model, &o->onnx)) != NULL);
   struct ir_module *m = onnx_import(a, d, *file, &o->onnx);
   TRY(m && !d->errors);

@@ -98,6 +98,11 @@ struct ir_atom {
 };
 unsigned ir_ix_nterms(const struct ir_ix *e);                     /* 0 for the constant 0 */
 int64_t ir_ix_term(const struct ir_ix *e, unsigned i, unsigned *out_nfactors, const struct ir_atom *const **out_factors); /* the constant term: no factors */
+void ir_atom_range(const struct ir_atom *a, int64_t *lo, int64_t *hi);
+const struct ir_ix *ir_ix_part(const struct ir_ix *e, unsigned i); /* term i as an expression */
+/* e == k*co * (a % b) + rest, where rest has fewer terms; false: no such part. For printers: canonical sums hold a - b*(a/b). */
+struct ir_modpart { int64_t k; const struct ir_ix *co, *a, *b, *rest; };
+bool ir_ix_modpart(const struct ir_ix *e, struct ir_modpart *out);
 uint32_t ir_ix_id(const struct ir_ix *e);                         /* creation number in its table */
 
 /* ---- facts and proving ----

@@ -147,3 +147,17 @@ void poly_range(struct ir_ixs *t, const struct term *v, uint32_t n, int64_t *lo,
     if (h < *hi) *hi = h;
   }
 }
+void ir_atom_range(const struct ir_atom *a, int64_t *lo, int64_t *hi)
+{
+  *lo = ix_atom_of(a)->lo;
+  *hi = ix_atom_of(a)->hi;
+}
+const struct ir_ix *ir_ix_part(const struct ir_ix *e, unsigned i) { return ix_intern(e->t, &e->v[i], 1); }
+bool ir_ix_modpart(const struct ir_ix *e, struct ir_modpart *out)
+{
+  struct poly rest;
+  struct modpart m;
+  if (!poly_find_mod(e->t, e->v, e->n, &m, &rest)) return false;
+  *out = (struct ir_modpart){ m.k, ix_of_mono(e->t, 1, m.m), m.e, m.mod, ix_of_poly(e->t, &rest) };
+  return out->rest != NULL;
+}

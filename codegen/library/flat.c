@@ -504,6 +504,22 @@ static struct kir_op *select_value(struct cg_flat *f, const struct kir_expr *e)
   }
   return ew(f, IR_MAP_select, e->elem, (struct kir_op *[]){ index_value(f, KIR_test, p), side[0], side[1] }, 3);
 }
+/* acc = acc op e's operand at hand; on lanes a sum of products is fused. */
+void cg_flat_fold(struct cg_flat *f, struct kir_reg *acc, const struct kir_expr *e)
+{
+  enum ir_elem t = cg_red_elem(e->elem);
+  const struct ir_ix *zero = ir_ix_int(f->k->ixs, 0);
+  const struct kir_expr *p = e->a[0];
+  if (f->k->lanes > 1 && e->sub == KIR_SUM && p->kind == KIR_E_FN && p->sub == IR_MAP_mul && p->elem == t && ir_elem_class(t) == 'F') {
+    struct kir_op *src[3] = { cg_flat_expr(f, p->a[0]), cg_flat_expr(f, p->a[1]), NULL };
+    src[2] = cg_flat_get(f, acc, zero);
+    for (unsigned i = 0; i < 3; i++) src[i] = cg_flat_wide(f, src[i], acc->lanes);
+    cg_flat_set(f, acc, zero, op(f, KIR_fma, t, acc->lanes, src, 3, NULL, 0));
+    return;
+  }
+  struct kir_op *x = cg_flat_cast(f, t, cg_flat_expr(f, p));
+  cg_flat_set(f, acc, zero, cg_flat_ew(f, cg_red_map(e->sub), t, cg_flat_get(f, acc, zero), x));
+}
 static struct kir_op *red_value(struct cg_flat *f, const struct kir_expr *e)
 {
   for (uint32_t i = f->done.n; i-- > 0;)
@@ -516,8 +532,7 @@ static struct kir_op *red_value(struct cg_flat *f, const struct kir_expr *e)
   cg_flat_set(f, acc, zero, cg_flat_neutral(f, e->sub, t));
   for (unsigned i = 0; i < e->n_axes; i++)
     cg_flat_bind(f, e->axes[i].var, cg_flat_for(f, ir_ix_as_sym(e->axes[i].var)->name, zero, cg_flat_at(f, e->axes[i].ext), 0, &o[i]));
-  struct kir_op *x = cg_flat_cast(f, t, cg_flat_expr(f, e->a[0]));
-  cg_flat_set(f, acc, zero, cg_flat_ew(f, cg_red_map(e->sub), t, cg_flat_get(f, acc, zero), x));
+  cg_flat_fold(f, acc, e);
   for (unsigned i = e->n_axes; i-- > 0;) cg_flat_close(f, &o[i]);
   cg_flat_unbind(f, mark);
   return cg_flat_cast(f, e->elem, cg_flat_get(f, acc, zero));

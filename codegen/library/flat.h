@@ -41,6 +41,7 @@ struct cg_flat {
   IR_VEC(struct cg_memo) memo;        /* values at hand in this block, so that what is read twice is loaded once */
   IR_VEC(struct cg_done) done;        /* reductions whose value the skeleton has made already */
   struct cg_slot *slot;               /* one per temporary */
+  int64_t scratch;                    /* bytes that temporaries may take in a task; 0: what a CPU has */
 };
 
 /* A kern for n with slots for its temporaries, all CG_INLINE. NULL with *why: expressions too deep to expand. */
@@ -92,6 +93,7 @@ struct kir_op *cg_flat_vred(struct cg_flat *f, enum kir_red r, struct kir_op *v)
 enum ir_elem cg_red_elem(enum ir_elem e);
 struct kir_op *cg_flat_neutral(struct cg_flat *f, enum kir_red r, enum ir_elem e);
 enum ir_map cg_red_map(enum kir_red r);
+void cg_flat_fold(struct cg_flat *f, struct kir_reg *acc, const struct kir_expr *e); /* acc = acc op e's operand, for a reduction e whose axes are bound */
 
 /* What an expression asks of memory at the present bindings, temporaries expanded: offsets of its reads, conditions (>= 0) of its selects and of reads with
  * `els`, as far as they are not known, and the index expressions that it computes with. Axes of reductions stand as their symbols. */

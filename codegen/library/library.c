@@ -22,7 +22,7 @@ static const struct cg_skeleton *find(const char *kind)
 struct kir_sched *cg_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, int level)
 {
   for (unsigned i = 0; skeletons[i]; i++) {
-    if (level == 0 && strcmp(skeletons[i]->name, "naive")) continue;
+    if (level == 0 && !skeletons[i]->plain) continue;
     struct kir_sched *s = skeletons[i]->schedule(a, n, t);
     if (s) return s;
   }

@@ -44,10 +44,9 @@ static bool pieces(struct cg_space *s)
   return ok;
 }
 
-struct kir_sched *cg_map_lanes_schedule(struct ir_arena *a, struct cg_space *s, const struct cg_target *t)
+struct kir_sched *cg_map_lanes_record(struct ir_arena *a, int64_t each, const struct cg_target *t)
 {
   struct kir_sched *r = IR_NEW(a, struct kir_sched);
-  int64_t each = pieces(s) ? 8 : 1;
   r->kind = "map";
   r->inst = each > 1 ? "v4" : "v1";
   ir_push(a, &r->loops, ((struct kir_loop){ .kind = KIR_GRID, .n = 1, .part = { { "e", each * t->lanes * t->warps } } }));
@@ -55,6 +54,7 @@ struct kir_sched *cg_map_lanes_schedule(struct ir_arena *a, struct cg_space *s, 
   ir_push(a, &r->loops, ((struct kir_loop){ .kind = KIR_LANE, .n = 1, .part = { { "e", each } } }));
   return r;
 }
+struct kir_sched *cg_map_lanes_schedule(struct ir_arena *a, struct cg_space *s, const struct cg_target *t) { return cg_map_lanes_record(a, pieces(s) ? 8 : 1, t); }
 struct kir_kern *cg_map_lanes_lower(struct cg_space *s, const struct kir_sched *r, const struct cg_target *t, const char **why)
 {
   struct cg_flat *f = s->f;

@@ -102,9 +102,9 @@ static unsigned grid_axes(const struct kir_stmt *s, unsigned shared)
 static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *sched, const struct cg_target *t, const char **why)
 {
   (void)sched;
-  (void)t;
   struct cg_flat *f = cg_flat_begin(a, n, why);
   if (!f) return NULL;
+  if (t->lanes > 1) f->scratch = 48 << 10;
   const struct kir_stmt *first = NULL;
   for (unsigned i = 0; i < n->temps.n; i++)
     if (f->slot[i].stmt && (cg_has_red(f->slot[i].stmt->e) || !cg_plain(f->slot[i].stmt))) f->slot[i].where = CG_BUF;
@@ -143,4 +143,4 @@ static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const stru
   return cg_flat_end(f);
 }
 
-const struct cg_skeleton cg_skeleton_naive = { "naive", schedule, lower };
+const struct cg_skeleton cg_skeleton_naive = { "naive", schedule, lower, true };

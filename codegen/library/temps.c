@@ -64,6 +64,7 @@ unsigned cg_shared_axes(struct cg_flat *f)
 
 bool cg_place_temps(struct cg_flat *f, unsigned shared)
 {
+  int64_t limit = f->scratch ? f->scratch : SCRATCH_BYTES;
   for (unsigned i = 0; i < f->n->temps.n; i++) {
     struct cg_slot *t = &f->slot[i];
     const struct kir_stmt *s = t->stmt;
@@ -75,14 +76,14 @@ bool cg_place_temps(struct cg_flat *f, unsigned shared)
     for (unsigned d = 0; d < s->dst->rank; d++) {
       if (fixed >> d & 1) continue;
       ir_ix_range(s->dst->hi[d], &lo, &dim[t->n]);
-      if (dim[t->n] == IR_IX_INF || !ir_mul64(elems, dim[t->n], &elems) || elems > SCRATCH_BYTES) return false;
+      if (dim[t->n] == IR_IX_INF || !ir_mul64(elems, dim[t->n], &elems) || elems > limit) return false;
       if (dim[t->n] != 1) t->dim[t->n++] = (uint8_t)d;
     }
     t->where = t->n ? CG_BUF : CG_REG;
     if (t->n) t->buf = kir_buf(f->k, s->dst->name, s->dst->elem, t->n, dim);
     else t->reg = kir_reg_var(f->k, s->dst->name, s->dst->elem, 1, 1);
   }
-  return f->k->scratch_bytes <= SCRATCH_BYTES;
+  return f->k->scratch_bytes <= (uint64_t)limit;
 }
 
 void cg_flat_put(struct cg_flat *f, const struct kir_stmt *s, const struct ir_ix *const *c, struct kir_op *v)

@@ -6,6 +6,7 @@
  * of a sum, -inf of a maximum) are skipped: the first tap loops get bounds that are clipped, the innermost one is written out, and the loops over results are
  * cut at the border (space.h), so that in the inside nothing is guarded. Weights that are read along the vector are stored with that axis innermost. */
 #include "codegen/library/skeleton.h"
+#include "codegen/library/window.h"
 #include "codegen/library/space.h"
 #include <math.h>
 #include <stdlib.h>
@@ -99,7 +100,7 @@ static bool moves_along(struct cg_space *s, const struct red *r)
   }
   return true;
 }
-static bool fits(struct cg_space *s)
+bool cg_window_fits(struct cg_space *s)
 {
   struct reds r = { 0 };
   for (unsigned a = 0; a < s->n_axes; a++) {
@@ -153,7 +154,7 @@ static int64_t tile_step(int64_t ext) /* equal tiles: 7 -> 7, 56 -> 8, 55 -> 8, 
   int64_t n = (ext + TILE - 1) / TILE;
   return (ext + n - 1) / n;
 }
-static int64_t taps(const struct cg_space *s)
+int64_t cg_window_taps(const struct cg_space *s)
 {
   int64_t n = 1, most = 1;
   struct cg_flat *f = s->f;
@@ -184,7 +185,7 @@ static void reads_reduced(void *arg, const struct kir_expr *e)
   for (uint32_t i = 0; n && i < n->stmts.n; i++)
     if (n->stmts.v[i]->dst == e->arr && !e->arr->arg && cg_has_red(n->stmts.v[i]->e)) *(const struct kir_nest **)arg = NULL;
 }
-static bool chained(const struct kir_nest *n)
+bool cg_window_chained(const struct kir_nest *n)
 {
   for (uint32_t i = 0; i < n->stmts.n; i++) {
     const struct kir_nest *found = n;
@@ -198,12 +199,12 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
 {
   const char *why;
   struct cg_space s;
-  if (chained(n)) return NULL;
+  if (t->lanes > 1 || cg_window_chained(n)) return NULL;
   struct cg_flat *f = has_reds(n) ? cg_flat_begin(a, (struct kir_nest *)n, &why) : NULL; /* the nest's table gets symbols, the nest stays */
-  if (!f || !cg_space_init(&s, f, false) || !fits(&s)) return NULL;
+  if (!f || !cg_space_init(&s, f, false) || !cg_window_fits(&s)) return NULL;
   struct kir_sched *r = IR_NEW(a, struct kir_sched);
   s.tile = tile_axis(&s);
-  cg_space_tasks(&s, taps(&s), OPS, OPS_LEAST, t);
+  cg_space_tasks(&s, cg_window_taps(&s), OPS, OPS_LEAST, t);
   if (s.tile >= 0) s.level[s.n_levels++] = (struct cg_level){ CG_L_FOR, (unsigned)s.tile, tile_step(cg_space_shape(&s, (unsigned)s.tile)) };
   r->kind = "window";
   r->inst = ir_arena_printf(a, "v%u", s.vec < 0 ? 1 : t->vec_lanes);
@@ -415,7 +416,7 @@ static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const stru
   unsigned lanes = r->inst && r->inst[0] == 'v' ? (unsigned)atoi(r->inst + 1) : 1;
   (void)t;
   if (!f) return NULL;
-  if (!has_reds(n) || !cg_space_init(&s, f, false) || !fits(&s)) {
+  if (!has_reds(n) || !cg_space_init(&s, f, false) || !cg_window_fits(&s)) {
     *why = "not one iteration space with reductions that move along";
     return NULL;
   }

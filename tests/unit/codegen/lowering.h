@@ -2,6 +2,7 @@
 #ifndef MASSC_TESTS_LOWERING_H
 #define MASSC_TESTS_LOWERING_H
 #include "tests/unit/codegen/run_native.h"
+#include "tests/unit/codegen/run_opencl.h"
 #include "codegen/library/skeleton.h"
 #include <check.h>
 #include <math.h>
@@ -123,6 +124,16 @@ static inline void lw_compare(struct lowering *l, const struct kir_arr *x, const
       ck_abort_msg("%s: %s[%lld] is %.9g, want %.9g\n%s", how, x->name, (long long)i, f ? got->f[i] : (double)got->i[i], f ? want->f[i] : (double)want->i[i],
                    lw_text(l));
 }
+/* How the kern runs beside the interpreter; NULL: not at all. A kern for CUDA is compiled. */
+static inline const char *lw_native(struct lowering *l)
+{
+  if (l->t->kind == CG_OPENCL) return opencl_here() ? "OpenCL" : NULL;
+  return l->t->kind == CG_CPU && !l->no_native && native_runs(l->t) ? "native" : NULL;
+}
+static inline bool lw_run_native(struct lowering *l, const struct kir_bind *b, unsigned nb, struct ir_tensor **raw, const char **why)
+{
+  return l->t->kind == CG_OPENCL ? run_opencl(l->k, l->t, b, nb, raw, why) : run_native(l->k, l->t, b, nb, raw, why);
+}
 /* False: the skeleton does not take the nest. */
 static inline bool lw_run(struct lowering *l, const char *text, const struct kir_bind *b, unsigned nb, uint64_t seed)
 {
@@ -149,15 +160,16 @@ static inline bool lw_run(struct lowering *l, const char *text, const struct kir
     cg_expand(l->k, l->t);
     lw_rules(l);
   }
-  for (int native = 0; native < (l->no_native || !native_runs(l->t) ? 1 : 2); native++) {
+  if (l->t->kind == CG_CUDA && nvrtc_here()) ck_assert_msg(compile_cuda(l->k, l->t, &why), "%s\n%s", why, text);
+  for (int native = 0; native < (lw_native(l) ? 2 : 1); native++) {
     for (unsigned i = 0; i < n->args.n; i++) {
       int64_t elems = 0;
       ck_assert(kir_arg_size(l->k->args.v[i], b, nb, &elems));
       raw[i] = lw_tensor(a, n->args.v[i]->elem, elems);
       if (!n->args.v[i]->out) ck_assert(kir_arg_pack(l->k->args.v[i], b, nb, dense[i], raw[i]));
     }
-    const char *how = native ? "native" : "interpreter";
-    bool ok = native ? run_native(l->k, l->t, b, nb, raw, &why) : kir_run(l->k, b, nb, raw, seed, &why);
+    const char *how = native ? lw_native(l) : "interpreter";
+    bool ok = native ? lw_run_native(l, b, nb, raw, &why) : kir_run(l->k, b, nb, raw, seed, &why);
     ck_assert_msg(ok, "%s: %s\n%s%s", how, why, text, lw_text(l));
     for (unsigned i = 0; i < n->args.n; i++) {
       if (!n->args.v[i]->out) continue;

@@ -79,7 +79,7 @@ int native_spills(const struct kir_kern *k, const struct cg_target *t, const cha
 }
 
 /* ---- elements ---- */
-static void put(enum ir_elem e, const struct ir_tensor *t, int64_t i, void *p)
+void native_put(enum ir_elem e, const struct ir_tensor *t, int64_t i, void *p)
 {
   unsigned bytes = ir_elem_bytes(e);
   if (ir_elem_class(e) != 'F') {
@@ -95,7 +95,7 @@ static void put(enum ir_elem e, const struct ir_tensor *t, int64_t i, void *p)
   else if (e == IR_f16) memcpy(p, &h, 2);
   else memcpy(p, (char *)&u + 2, 2);          /* bf16: the value is one already */
 }
-static void get(enum ir_elem e, struct ir_tensor *t, int64_t i, const void *p)
+void native_get(enum ir_elem e, struct ir_tensor *t, int64_t i, const void *p)
 {
   if (ir_elem_class(e) != 'F') {
     uint64_t u = 0;
@@ -179,7 +179,7 @@ static bool run_on(const struct kir_kern *k, struct native *n, struct binds *b, 
   for (unsigned i = 0; i < k->args.n; i++) {
     enum ir_elem e = k->args.v[i]->elem;
     if (!guarded_alloc(&g[i], (size_t)bufs[i]->n * ir_elem_bytes(e))) return fail(k, why, "no memory");
-    for (int64_t j = 0; j < bufs[i]->n; j++) put(e, bufs[i], j, g[i].p + (size_t)j * ir_elem_bytes(e));
+    for (int64_t j = 0; j < bufs[i]->n; j++) native_put(e, bufs[i], j, g[i].p + (size_t)j * ir_elem_bytes(e));
     args[i].p = g[i].p;
   }
   for (unsigned i = 0; i < k->syms.n; i++) TRY(eval(k, k->syms.v[i], b, &args[k->args.n + i].i, why));
@@ -187,7 +187,7 @@ static bool run_on(const struct kir_kern *k, struct native *n, struct binds *b, 
   for (unsigned i = 0; i < k->args.n; i++) {
     if (!guarded_intact(&g[i])) return fail(k, why, ir_arena_printf(k->arena, "a store beyond argument %s", k->args.v[i]->name));
     enum ir_elem e = k->args.v[i]->elem;
-    for (int64_t j = 0; k->args.v[i]->out && j < bufs[i]->n; j++) get(e, bufs[i], j, g[i].p + (size_t)j * ir_elem_bytes(e));
+    for (int64_t j = 0; k->args.v[i]->out && j < bufs[i]->n; j++) native_get(e, bufs[i], j, g[i].p + (size_t)j * ir_elem_bytes(e));
   }
   return true;
 }

@@ -18,4 +18,7 @@ int native_spills(const struct kir_kern *k, const struct cg_target *t, const cha
 
 /* bufs: one per argument, rank 1, laid out as the argument's `at` says; `out` ones are written. False with *why. */
 bool run_native(const struct kir_kern *k, const struct cg_target *t, const struct kir_bind *syms, unsigned n_syms, struct ir_tensor *const *bufs, const char **why);
+/* Element i of a tensor as bytes, and back. */
+void native_put(enum ir_elem e, const struct ir_tensor *t, int64_t i, void *p);
+void native_get(enum ir_elem e, struct ir_tensor *t, int64_t i, const void *p);
 #endif

@@ -1,0 +1,55 @@
+"""--emit=cuda and --emit=opencl: every network whole, the same bytes each time, files that name what they came from; nvcc, where it is, takes a few of them."""
+from e2e import *
+
+NETS = {"alexnet": ["width=8", "hidden=64", "classes=20"], "resnet152": ["width=8", "size=64", "classes=20"], "yolov3": [], "bert-base": [], "gpt2": []}
+
+
+def emit(model, kind, out, *args):
+    massc(model, f"--emit={kind}", "-o", out + "/", *args)
+    return {f: open(os.path.join(out, f)).read() for f in sorted(os.listdir(out))}
+
+
+def whole(name, kind):
+    def check():
+        model = mkmodel(name, f"{name}.onnx", *NETS[name])
+        files = emit(model, kind, f"{name}-{kind}")
+        ending, start = (".cu", 'extern "C" __global__ void') if kind == "cuda" else (".cl", "__kernel")
+        assert files and all(f.endswith(ending) and t.count(start) == 1 and t.startswith("/* ") for f, t in files.items())
+        assert emit(model, kind, f"{name}-{kind}-again", "-j1") == files, "other bytes in a second run"
+        plain = emit(model, kind, f"{name}-{kind}-O0", "-O0")
+        os.remove(model)
+        return f"{len(files)} files, {len(plain)} at -O0"
+    return check
+
+
+for name in NETS:
+    for kind in ("cuda", "opencl"):
+        case(f"{name}, {kind}")(whole(name, kind))
+
+
+@case("a file names its nodes, its nest and its launch")
+def _():
+    text = massc(small_alexnet(), "--emit=cuda", "-o", "-").out
+    for word in ("features.0/Conv, features.1/Relu", "nest @conv_add_max", "blocks of", "sched "):
+        assert word in text, word
+
+
+@case("what has no text of that kind is refused")
+def _():
+    model = small_alexnet()
+    for args in (["--target=cpu", "--emit=cuda"], ["--target=cuda", "--emit=llvm"], ["--target=opencl", "--emit=cuda"], ["--target=cuda"], ["--target=cpu,cuda"], ["--target=cuda:sm_12"]):
+        assert "M0401" in massc(model, *args, "-o", "x/", status=1).err, args
+
+
+@case("nvcc takes them")
+def _():
+    nvcc = shutil.which("nvcc") or (os.path.exists("/usr/local/cuda/bin/nvcc") and "/usr/local/cuda/bin/nvcc")
+    if not nvcc:
+        raise Skip("nvcc is not installed")
+    files = emit(small_alexnet(), "cuda", "small")
+    for f in list(files)[::4]:
+        for arch in ("sm_80", "sm_90a"):
+            run(nvcc, "-cubin", f"-arch={arch}", "--fmad=false", "-o", "k.cubin", os.path.join("small", f))
+
+
+main()

@@ -1,0 +1,179 @@
+/* Nests as the schedules for GPUs make them: the interpreter, OpenCL C run by the OpenCL loader's first device and CUDA C compiled by NVRTC, each where it is there. */
+#include "tests/unit/codegen/lowering.h"
+
+static const char *const names[] = { "opencl", "cuda:sm_80" };
+static const char *wanted;             /* the skeleton that must take the nest */
+
+static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
+{
+  struct kir_sched *s = cg_schedule(a, n, t, wanted && !strcmp(wanted, "naive") ? 0 : 2);
+  if (wanted && strcmp(wanted, "naive")) ck_assert_str_eq(s->kind, wanted);
+  return s;
+}
+static const struct cg_skeleton chosen = { "chosen", schedule, cg_lower, false };
+static void check(const char *kind, double tolerance, const struct kir_bind *b, unsigned nb, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+static void check(const char *kind, double tolerance, const struct kir_bind *b, unsigned nb, const char *fmt, ...)
+{
+  char text[4096];
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(text, sizeof text, fmt, ap);
+  va_end(ap);
+  wanted = kind;
+  for (unsigned i = 0; i < 2; i++) {
+    struct lowering l = { &chosen, .t = cg_target_find(names[i], strlen(names[i])), .tolerance = tolerance, .no_text = true };
+    ck_assert_msg(lw_run(&l, text, b, nb, 3 + i), "not taken:\n%s", text);
+  }
+}
+
+/* ---- maps ---- */
+START_TEST(elementwise)
+{
+  static const int sizes[] = { 1, 7, 64, 1027 };
+  int n = sizes[_i];
+  check("map", 0, NULL, 0, "nest @add_relu(x: f32[3, %d], b: f32[%d] const, y: f32[3, %d] out) { y[r < 3, c < %d] = max(x[r, c] + b[c], 0.0) }", n, n, n, n);
+  check("map", 0, (struct kir_bind[]){ { "R", n } }, 1,
+        "nest @gelu(x: f32[R, 12], y: f32[R, 12] out) where R in 1..32768 { y[r < R, c < 12] = 0.5*x[r, c]*(1.0 + erf(x[r, c]*0.70710677)) }");
+  check("map", 0, (struct kir_bind[]){ { "R", n } }, 1, "nest @t(x: f32[R, 5], y: f32[5, R] out) where R in 1.. { y[c < 5, r < R] = x[r, c] }");
+  check("map", 0, NULL, 0, "nest @pad(x: f32[2, %d], y: f32[2, %d] out) { y[r < 2, c < %d] = x[r, c - 3] else -1.5 }", n, n + 5, n + 5);
+  check("map", 0, NULL, 0, "nest @half(x: f16[2, %d], z: bf16[2, %d], y: f16[2, %d] out) { y[r < 2, c < %d] = f16(f32(x[r, c])*f32(z[r, c]) + 0.25) }", n, n, n, n);
+}
+END_TEST
+START_TEST(empty)
+{
+  check("map", 0, (struct kir_bind[]){ { "R", 0 } }, 1, "nest @e(x: f32[R, 5], y: f32[R, 5] out) where R in 0..9 { y[r < R, c < 5] = x[r, c] + 1.0 }");
+  check(NULL, 0, (struct kir_bind[]){ { "R", 0 } }, 1, "nest @e(x: f32[3, R], y: f32[3] out) where R in 0..9 { y[r < 3] = sum[c < R] x[r, c] }");
+}
+END_TEST
+START_TEST(indices)
+{
+  check("map", 0, NULL, 0, "nest @g(x: f32[7, 9], i: i64[5], y: f32[5, 9] out) { y[r < 5, c < 9] = x[max(min(i1[r], 6), 0), c] }");
+  check("map", 0, NULL, 0, "nest @r(y: i32[40] out) { y[r < 40] = i32{3*r %% 7 - r/3} }");
+  check("map", 0, NULL, 0, "nest @s(x: f32[40], y: f32[40] out) { y[r < 40] = if([r >= 11], x[r - 11], x[r + 3]) }");
+}
+END_TEST
+
+/* Every function of maps.def that a type has. */
+static const struct { const char *name; unsigned arity; char kind; } maps[] = {
+#define MAP(name, arity, kind) { #name, arity, #kind[0] },
+#include "ir/maps.def"
+#undef MAP
+};
+static bool applies(unsigned f, const char *e)
+{
+  static const char *const bits[] = { "and", "or", "xor", "shl", "shr" }, *const predicates[] = { "eq", "lt", "le" }, *const undefined[] = { "exp", "log", "sqrt", "recip", "asin", "acos", "tan", "sinh", "cosh", "acosh", "atanh" };
+  bool real = *e == 'f' || !strncmp(e, "bf", 2);
+  if (maps[f].kind == 'X' || maps[f].kind == 'P') return false;
+  for (unsigned i = 0; i < 5; i++)
+    if (!strcmp(maps[f].name, bits[i])) return !real && strcmp(e, "bool");
+  for (unsigned i = 0; i < 3; i++)
+    if (!strcmp(maps[f].name, predicates[i])) return true;
+  if (real) return true;
+  for (unsigned i = 0; i < sizeof undefined / sizeof *undefined; i++)  /* of an integer they may give NaN, infinity, or what the type does not hold */
+    if (!strcmp(maps[f].name, undefined[i])) return false;
+  return strcmp(e, "bool") || strchr("asmf", maps[f].name[0]);
+}
+static const char *const elems[] = { "f32", "f64", "f16", "bf16", "i32", "i64", "u8", "i8", "u32", "bool" };
+enum { ELEMS = sizeof elems / sizeof *elems };
+START_TEST(functions)
+{
+  const char *e = elems[_i];
+  char args[8000] = "", body[3000] = "", text[12000];
+  size_t na = 0, nb = 0;
+  for (unsigned f = 0; f < sizeof maps / sizeof *maps; f++) {
+    if (!applies(f, e)) continue;
+    na += (size_t)snprintf(args + na, sizeof args - na, ", y%u: %s[21] out", f, e);
+    nb += (size_t)snprintf(body + nb, sizeof body - nb, "y%u[i < 21] = %s(x[i]%s) ", f, maps[f].name, maps[f].arity == 2 ? ", z[i]" : "");
+    if (na < 360) continue;
+    snprintf(text, sizeof text, "nest @f(x: %s[21], z: %s[21]%s) { %s}", e, e, args, body);
+    check("map", 3e-6, NULL, 0, "%s", text);
+    na = nb = 0;
+  }
+  snprintf(text, sizeof text, "nest @f(x: %s[21], z: %s[21]%s) { %s}", e, e, args, body);
+  if (na) check("map", 3e-6, NULL, 0, "%s", text);
+}
+END_TEST
+START_TEST(casts)
+{
+  char args[2000] = "", body[2000] = "";
+  size_t na = 0, nb = 0;
+  for (unsigned j = 0; j < ELEMS; j++) {
+    if (j == (unsigned)_i) continue;
+    na += (size_t)snprintf(args + na, sizeof args - na, ", y%u: %s[33] out", j, elems[j]);
+    nb += (size_t)snprintf(body + nb, sizeof body - nb, "y%u[i < 33] = %s(x[i]) ", j, elems[j]);
+  }
+  check("map", 0, NULL, 0, "nest @c(x: %s[33]%s) { %s}", elems[_i], args, body);
+}
+END_TEST
+
+/* ---- rows and blocks ---- */
+#define SOFTMAX(R, C) \
+  " m[r < " R "] = max[c < " C "] x[r, c] p[r < " R ", c < " C "] = exp(x[r, c] - m[r]) l[r < " R "] = sum[c < " C "] p[r, c] y[r < " R ", c < " C "] = p[r, c]/l[r] }"
+START_TEST(softmax)
+{
+  check("row", 0, NULL, 0, "nest @s(x: f32[11, 37], y: f32[11, 37] out) {" SOFTMAX("11", "37"));
+  check("row", 0, (struct kir_bind[]){ { "R", 9 } }, 1, "nest @s(x: f32[R, 256], y: f32[R, 256] out) where R in 1..32768 {" SOFTMAX("R", "256"));
+  check("block", 0, NULL, 0, "nest @s(x: f32[3, 3001], y: f32[3, 3001] out) {" SOFTMAX("3", "3001"));
+  check("block", 0, (struct kir_bind[]){ { "C", 77 } }, 1, "nest @s(x: f32[3, C], y: f32[3, C] out) where C in 1..100000 {" SOFTMAX("3", "C"));
+}
+END_TEST
+START_TEST(norm)
+{
+  check("row", 0, NULL, 0,
+        "nest @n(x: f32[5, 96], g: f32[96] const, y: f32[5, 96] out) { s[r < 5] = sum[c < 96] x[r, c] v[r < 5] = sum[c < 96] (x[r, c] - s[r]*0.010416667)*(x[r, c] - "
+        "s[r]*0.010416667) y[r < 5, c < 96] = (x[r, c] - s[r]*0.010416667)/sqrt(v[r]*0.010416667 + 1.0)*g[c] }");
+  check("row", 0, NULL, 0, "nest @n(x: f16[5, 64], y: f16[5, 64] out) { s[r < 5] = sum[c < 64] f32(x[r, c]) y[r < 5, c < 64] = f16(f32(x[r, c])/(1.0 + abs(s[r]))) }");
+  check("block", 0, NULL, 0, "nest @m(x: f32[40000], y: f32[] out) { y[] = max[i < 40000] x[i] }");
+  check("block", 0, NULL, 0, "nest @m(x: i64[3, 9000], y: i64[3] out) { y[r < 3] = sum[i < 9000] x[r, i] }");
+}
+END_TEST
+START_TEST(attention)
+{
+  check(NULL, 0, (struct kir_bind[]){ { "L", 5 + 30 * _i } }, 1,
+        "nest @a(q: f32[2, L, 8], k: f32[2, L, 8], v: f32[2, L, 8], y: f32[2, L, 8] out) where L in 1..500 { s[z < 2, i < L, j < L] = sum[d < 8] q[z, i, d]*k[z, j, d] t[z < 2, i < L, j < "
+        "L] = 0.25*s[z, i, j] m[z < 2, i < L] = max[j < L] t[z, i, j] p[z < 2, i < L, j < L] = exp(t[z, i, j] - m[z, i]) l[z < 2, i < L] = sum[j < L] p[z, i, j] o[z < 2, i < L, d < 8] = "
+        "sum[j < L] p[z, i, j]*v[z, j, d] y[z < 2, i < L, d < 8] = o[z, i, d]/l[z, i] }");
+}
+END_TEST
+
+/* ---- one thread for a result ---- */
+START_TEST(windows)
+{
+  check("each", 0, NULL, 0, "nest @p(x: f32[2, 3, 9, 11], y: f32[2, 3, 5, 6] out) { y[n < 2, c < 3, h < 5, w < 6] = max[i < 3, j < 3] x[n, c, 2*h + i - 1, 2*w + j - 1] else -inf }");
+  check("each", 0, (struct kir_bind[]){ { "N", 2 } }, 1,
+        "nest @d(x: f32[N, 6, 7, 7], w: f32[6, 3, 3] const, b: f32[6] const, y: f32[N, 6, 7, 7] out) where N in 1..64 { t[n < N, c < 6, h < 7, w < 7] = sum[i < 3, j < 3] x[n, c, h + i - 1, "
+        "w + j - 1] else 0.0*w[c, i, j] y[n < N, c < 6, h < 7, w < 7] = max(t[n, c, h, w] + b[c], 0.0) }");
+}
+END_TEST
+START_TEST(plain)                      /* -O0 */
+{
+  check("naive", 0, (struct kir_bind[]){ { "M", 7 } }, 1,
+        "nest @g(x: f32[M, 20], w: f32[20, 9] const, y: f32[M, 9] out) where M in 1..4096 { y[m < M, n < 9] = sum[k < 20] x[m, k]*w[k, n] }");
+  check("naive", 0, NULL, 0, "nest @c(x: f32[1, 3, 9, 9], w: f32[5, 3, 3, 3] const, y: f32[1, 5, 9, 9] out) { y[n < 1, o < 5, h < 9, w < 9] = sum[c < 3, i < 3, j < 3] x[n, c, h + i - 1, "
+                             "w + j - 1] else 0.0*w[o, c, i, j] }");
+}
+END_TEST
+
+/* Not in main: a device that is opened before Check forks is dead in the child. */
+START_TEST(what_is_here)
+{
+  printf("# OpenCL %s, NVRTC %s\n", opencl_here() ? "is there" : "is absent: nothing is run", nvrtc_here() ? "is there" : "is absent: CUDA C is not compiled");
+  fflush(stdout);
+}
+END_TEST
+
+static void add(TCase *t)
+{
+  tcase_add_test(t, what_is_here);
+  tcase_add_loop_test(t, elementwise, 0, 4);
+  tcase_add_test(t, empty);
+  tcase_add_test(t, indices);
+  tcase_add_loop_test(t, functions, 0, ELEMS);
+  tcase_add_loop_test(t, casts, 0, ELEMS);
+  tcase_add_test(t, softmax);
+  tcase_add_test(t, norm);
+  tcase_add_loop_test(t, attention, 0, 2);
+  tcase_add_test(t, windows);
+  tcase_add_test(t, plain);
+}
+int main(void) { return lw_main("gpu", add); }
