@@ -81,6 +81,8 @@ static int add_dim(struct ir_arena *a, struct options *o, const char *v)
   if (ok && !strncmp(s, "..", 2)) { s += 2; ok = number(&s, &hi); }
   if (ok && *s == '%') { s++; ok = number(&s, &by); }
   if (!ok || *s || lo < 0 || hi < lo || hi > INT32_MAX || by < 1) return bad("--dim", v, "expected NAME=N, NAME=LO..HI or NAME=LO..HI%M with 0 <= LO <= HI < 2^31");
+  for (unsigned i = 0; i < o->onnx.n_dims; i++)
+    if (strlen(o->onnx.dims[i].name) == (size_t)(eq - v) && !strncmp(o->onnx.dims[i].name, v, (size_t)(eq - v))) return bad("--dim", v, "this dim is given twice");
   if (o->onnx.n_dims == sizeof o->onnx.dims / sizeof *o->onnx.dims) return bad("--dim", v, "too many");
   o->onnx.dims[o->onnx.n_dims].name = ir_arena_strndup(a, v, (size_t)(eq - v));
   o->onnx.dims[o->onnx.n_dims].lo = lo;
@@ -92,6 +94,8 @@ static int add_shape(struct ir_arena *a, struct options *o, const char *v)
 {
   const char *eq = strrchr(v, '='), *s = eq ? eq + 1 : "";
   if (!eq || eq == v) return bad("--shape", v, "expected INPUT=1,3,?");
+  for (unsigned i = 0; i < o->onnx.n_shapes; i++)
+    if (strlen(o->onnx.shapes[i].input) == (size_t)(eq - v) && !strncmp(o->onnx.shapes[i].input, v, (size_t)(eq - v))) return bad("--shape", v, "this input is given twice");
   if (o->onnx.n_shapes == sizeof o->onnx.shapes / sizeof *o->onnx.shapes) return bad("--shape", v, "too many");
   o->onnx.shapes[o->onnx.n_shapes].input = ir_arena_strndup(a, v, (size_t)(eq - v));
   unsigned rank = 0;
@@ -211,6 +215,8 @@ int options_parse(struct ir_arena *a, int argc, char **argv, struct options *o)
   if (status) return status;
   if (o->command >= CMD_HELP) return 0;
   if (!o->model) return usage("no model given%s", "");
+  if (o->json && o->command != CMD_CHECK) return usage("--json goes with massc check%s", "");
+  if (o->emit && o->command == CMD_CHECK) return usage("check and --emit exclude each other%s", "");
   if (o->emit && o->kind != LINK_EXE) return usage("--emit and %s exclude each other", o->kind == LINK_OBJECT ? "-c" : "-shared");
   return 0;
 }

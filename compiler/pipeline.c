@@ -265,6 +265,17 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
   if (ok && o->depfile) ok = write_depfile(a, d, o, f, out);
   return ok;
 }
+/* An output that would replace what it is made of. */
+static bool replaces_input(struct ir_diags *d, const struct onnx_file *f, const char *out)
+{
+  const char *const *paths;
+  struct stat x, y;
+  unsigned n = onnx_depfiles(f, &paths);
+  if (!out || stat(out, &x) || !S_ISREG(x.st_mode)) return false;
+  for (unsigned i = 0; i < n; i++)
+    if (!stat(paths[i], &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino) return !ir_error(d, IR_M0003, NULL, NULL, "the output %s is the input %s; give -o another name", out, paths[i]);
+  return false;
+}
 static bool check_text(struct ir_diags *d, const struct options *o, struct pass_program *p)
 {
   struct ir_buf b = { 0 };
@@ -314,6 +325,7 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
   TRY(find_targets(d, o->target ? o->target : o->emit == EMIT_CUDA ? "cuda" : o->emit == EMIT_OPENCL ? "opencl" : "cpu", targets, &n));
   TRY(target_fits(d, o, targets[0].impl));
   TRY((*file = onnx_read(a, d, o->model, &o->onnx)) != NULL);
+  TRY(!replaces_input(d, *file, o->out) && !replaces_input(d, *file, o->header));
   struct ir_module *m = onnx_import(a, d, *file, &o->onnx);
   TRY(m && !d->errors);
   if (o->pass.time) fprintf(stderr, "%8.2f ms  import\n", (seconds() - t0) * 1e3);

@@ -17,14 +17,14 @@ def refused(status, words, *args, **more):
 def usage():
     m = small_alexnet()
     for args, word in (([], "no model"), (["--nonsense", m], "--nonsense"), (["-x", m], "-x"), ([m, "another.onnx"], "another.onnx"), ([m, "-o"], "-o"), (["--target"], "--target"), (["-c=3", m], "-c=3"), (["--verify=1", m], "--verify"),
-                       (["--emit=ir", "-c", m], "--emit"), (["-O9", m], "-O9"), (["-j"], "-j")):
+                       (["--emit=ir", "-c", m], "--emit"), (["-O9", m], "-O9"), (["-j"], "-j"), (["--json", m], "--json"), (["check", "--emit=ir", m], "--emit")):
         refused(2, [word], *args)
 
 
 @case("values that cannot be: status 1, M0003, the option and the value")
 def values():
     m = small_alexnet()
-    for args in (["--dim", "batch"], ["--dim", "batch="], ["--dim", "batch=x"], ["--dim", "batch=-1"], ["--dim", "batch=5..2"], ["--dim", "batch=1..9%0"], ["--dim", "batch=99999999999999999999"], ["--dim", "=4"], ["--dim", "batch=4 "],
+    for args in (["--dim", "batch"], ["--dim", "batch="], ["--dim", "batch=x"], ["--dim", "batch=-1"], ["--dim", "batch=5..2"], ["--dim", "batch=1..9%0"], ["--dim", "batch=99999999999999999999"], ["--dim", "=4"], ["--dim", "batch=1", "--dim=batch=2"], ["--shape", "input=1,3,224,224", "--shape=input=2,3,224,224"], ["--dim", "batch=4 "],
                  ["--shape", "input"], ["--shape", "input=1,x"], ["--shape", "input=1;2"], ["--shape", "input=" + "1," * 20], ["--emit", "pictures"], ["--dump-after", "lunch"], ["--stop-after", "lunch"], ["--name", "a-b"], ["--name", ""],
                  ["-j", "0"], ["-j", "65"], ["-j", "two"], ["-j0"]):
         option = "-j" if args[0].startswith("-j") else args[0]
@@ -41,6 +41,19 @@ def misfits():
     massc("--shape", "input=2,3,224,224", m, "-o", "two.bin")
     assert "f32[2,3,224,224]" in run("./two.bin", "--info").out
     os.remove("two.bin")
+
+
+@case("an output that would replace the model or its data: status 1, they stay")
+def over_input():
+    m = mkmodel("gpt2", "own.onnx", "--external", "layers=1", "width=32", "heads=2", "vocab=100", "positions=16")
+    os.makedirs("sub", exist_ok=True)
+    for name in ("sub/same.bin", "sub/also.h"):
+        if not os.path.exists(name):
+            os.symlink("../own.onnx", name)
+    before = [open(f, "rb").read() for f in ("own.onnx", "own.onnx.data")]
+    for args in (["-o", m], ["-o", "./own.onnx.data"], ["--emit=ir", "-o", m], ["-o", "sub/same.bin"], ["-c", "-o", "own.o", "--header", "sub/also.h"], ["check", "-o", m]):
+        refused(1, ["M0003", "is the input"], *args, m)
+    assert [open(f, "rb").read() for f in ("own.onnx", "own.onnx.data")] == before
 
 
 @case("output that cannot be written: status 74, nothing left, an old file stays")
