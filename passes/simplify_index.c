@@ -42,6 +42,22 @@ static const struct ir_ix *settled(struct pass_ctx *c, const struct ir_type *t, 
   ir_facts_reset(&c->m->facts, mark);
   return e;
 }
+/* A stored triangle of ones (or of zeros) below its diagonal, as models keep causal masks: [j <= i + k] for row i and column j. */
+static const struct ir_ix *triangle(struct pass_ctx *c, const struct ir_value *v)
+{
+  const struct ir_type *t = v->type;
+  const unsigned char *p = v->def->data->p;
+  int64_t dim[IR_MAX_RANK], elems, k = 0;
+  if (t->elem != IR_bool || v->def->data->kind != IR_DATA_BYTES || t->rank < 2 || !ir_type_static(t, dim, &elems)) return NULL;
+  int64_t rows = dim[t->rank - 2], cols = dim[t->rank - 1];
+  if (!elems || elems != rows * cols) return NULL;
+  while (k < cols && !p[k] == !p[0]) k++;
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t j = 0; j < cols; j++)
+      if ((!p[i * cols + j] == !p[0]) != (j < i + k)) return NULL;
+  const struct ir_ix *below = ir_ix_ge0(ir_ix_addi(ir_ix_sub(coord(c, t->rank - 2), coord(c, t->rank - 1)), k - 1));
+  return settled(c, t, p[0] ? below : ir_ix_addi(ir_ix_neg(below), 1));
+}
 /* v[c] as an expression in c; NULL: not known. */
 static const struct ir_ix *known(struct pass_ctx *c, const struct ir_value *v)
 {
@@ -49,6 +65,7 @@ static const struct ir_ix *known(struct pass_ctx *c, const struct ir_value *v)
   if (t->elem != IR_i64 && t->elem != IR_bool) return NULL;
   if (pass_has_op(v, IR_OP_const) && v->def->data->kind == IR_DATA_SPLAT) return ir_ix_int(c->m->ixs, v->def->data->splat_i);
   if (v->form && v->form_n == 1) return v->form[0];
+  if (pass_has_op(v, IR_OP_const)) return triangle(c, v);
   if (!pass_has_op(v, IR_OP_index)) return NULL;
   const struct ir_attr *e = ir_attr_find(v->def, "e");
   return e->n == 1 ? settled(c, t, e->ix[0]) : NULL;
@@ -185,9 +202,12 @@ static const struct ir_ix *value_of(struct pass_ctx *c, struct ir_node *n)
 {
   const struct ir_ix *a[64], *at[IR_MAX_RANK];
   if (!n->n_in || n->n_in > 64) return NULL;
-  if ((n->op == IR_OP_view || n->op == IR_OP_gather) && pass_has_op(n->in[0], IR_OP_const)) return known(c, n->in[0]);     /* wherever it reads */
-  for (unsigned i = 0; i < n->n_in; i++)
+  int64_t k;
+  a[0] = known(c, n->in[0]);
+  if ((n->op == IR_OP_view || n->op == IR_OP_gather) && a[0] && ir_ix_const(a[0], &k)) return a[0];     /* wherever it reads */
+  for (unsigned i = 1; i < n->n_in && a[0]; i++)
     if (!(a[i] = known(c, n->in[i]))) return NULL;
+  if (!a[0]) return NULL;
   if (ir_op_is_map(n->op) || n->op == IR_OP_cast) return map_of(n, a);
   if (n->op == IR_OP_concat) return concat_of(c, n, a);
   if (n->op == IR_OP_prefix) return prefix_of(c, n, a[0]);
