@@ -116,7 +116,7 @@ bool import_grid_sample(struct onnx_ctx *c)
     s.size[a] = size_of(c, t->dim[a + 2]);
     at[a] = s.corners ? mul(c, divide(c, u, k(c, 2)), sub(c, s.size[a], k(c, 1))) : divide(c, sub(c, mul(c, u, s.size[a]), k(c, 1)), k(c, 2));
     if (nearest) at[a] = onnx_1(c, IR_OP_round, at[a]);
-    at[a] = settled(c, &s, a, at[a]);
+    if (!cubic) at[a] = settled(c, &s, a, at[a]);     /* cubic: each tap for itself, as PyTorch and ONNX Runtime have it */
   }
   struct ir_value *y = nearest ? pixel(c, &s, at) : interpolated(c, &s, cubic, at);
   return y && onnx_out(c, ir_cast(c->b, y, t->elem));

@@ -37,7 +37,7 @@ const struct onnx_row *onnx_row_find(const char *domain, const char *op, int64_t
   }
   for (unsigned i = 0; i < N_OPERATORS && !*domain; i++)
     if (!strcmp(operators[i].name, op)) { *why = operators[i].reason; return NULL; }
-  *why = *domain ? ir_arena_printf(a, "operators of domain \"%s\" are not known, and the model has no function of this name", domain) : "there is no such operator in ai.onnx";
+  *why = *domain ? ir_arena_printf(a, "massc knows no such operator of domain \"%s\", and the model has no function of this name", domain) : "there is no such operator in ai.onnx";
   return NULL;
 }
 
@@ -68,6 +68,10 @@ void onnx_list_operators(FILE *out)
     if (*operators[i].reason) fprintf(out, " | no: %s |\n", operators[i].reason);
     else fprintf(out, " | opsets %d to %d |\n", atoi(operators[i].versions), last);
   }
+  fprintf(out, "\nOf the domain com.microsoft:");
+  for (unsigned i = 0, n = 0; i < N_ROWS; i++)
+    if (!strcmp(rows[i].domain, "com.microsoft")) fprintf(out, "%s %s", n++ ? "," : "", rows[i].op);
+  fprintf(out, ".\n");
 }
 /* For the tests: a fault in the two lists, or NULL. Every operator has a row for each of its versions, or a reason. */
 const char *onnx_check_lists(struct ir_arena *a)

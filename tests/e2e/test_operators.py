@@ -125,6 +125,87 @@ def top_k():
                [{"x": rng.integers(-50, 50, (3, 300)), "k": np.array([k])} for k in (1, 50)])
 
 
-for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k:
+
+# ---- sampling; sizes that only the run tells ----
+def resize_to_sizes_of_another_input():
+    """tf2onnx's chain of Shape, Slice, Cast and Concat."""
+    nodes = [h.make_node("Shape", ["like"], ["s"]), h.make_node("Slice", ["s", "two", "four"], ["hw"]), h.make_node("Cast", ["hw"], ["hw32"], to=T.INT32), h.make_node("Cast", ["hw32"], ["hw64"], to=T.INT64),
+             h.make_node("Concat", ["nc", "hw64"], ["sizes"], axis=0), h.make_node("Resize", ["x", "none", "none", "sizes"], ["y"], mode="linear", coordinate_transformation_mode="half_pixel")]
+    agrees(model(nodes, [("x", F, [1, 8, "h", "w"]), ("like", F, [1, 8, "h2", "w2"])], ["y"], {"two": np.array([2]), "four": np.array([4]), "nc": np.array([1, 8]), "none": np.array([], np.float32)}, opset=11),
+           [{"x": normal(1, 8, 10, 10), "like": normal(1, 8, *hw)} for hw in ((20, 15), (7, 25))])
+
+
+def resize_by_scales():
+    for mode, place, nearest, scales in (("linear", "asymmetric", "floor", (2, 2)), ("linear", "align_corners", "floor", (2, 2)), ("linear", "pytorch_half_pixel", "floor", (0.5, 1.25)), ("cubic", "half_pixel", "floor", (2, 0.75)),
+                                         ("nearest", "asymmetric", "floor", (1.5, 0.5)), ("nearest", "half_pixel", "round_prefer_ceil", (1.5, 0.75)), ("nearest", "tf_half_pixel_for_nn", "ceil", (0.5, 0.5))):
+        node = h.make_node("Resize", ["x", "", "scales"], ["y"], mode=mode, coordinate_transformation_mode=place, nearest_mode=nearest)
+        agrees(model([node], [("x", F, [1, 8, "h", "w"])], ["y"], {"scales": np.array([1, 1, *scales], np.float32)}), [{"x": normal(1, 8, 10, 12)}, {"x": normal(1, 8, 5, 7)}], limit=3e-5)
+
+
+def grid_sample():
+    for mode in "bilinear", "nearest", "bicubic":
+        for pad in "zeros", "border", "reflection":
+            agrees(model([h.make_node("GridSample", ["x", "g"], ["y"], mode=mode, padding_mode=pad, align_corners=int(pad == "border"))], [("x", F, ["n", 3, "h", "w"]), ("g", F, ["n", 5, 6, 2])], ["y"], opset=16),
+                   [{"x": normal(2, 3, 7, 9), "g": normal(2, 5, 6, 2, seed=1)}], limit=1e-4)      # the places are sums of float32 near 10
+
+
+def roi_align():
+    boxes = np.array([[0, 0, 9, 9], [3, 2, 15, 19], [-4, 5, 3, 40]], np.float32)
+    for mode, place in ("avg", "half_pixel"), ("avg", "output_half_pixel"):
+        agrees(model([h.make_node("RoiAlign", ["x", "r", "b"], ["y"], mode=mode, coordinate_transformation_mode=place, output_height=3, output_width=4, sampling_ratio=2, spatial_scale=0.5)],
+                     [("x", F, ["n", 8, "h", "w"]), ("r", F, ["k", 4]), ("b", T.INT64, ["k"])], ["y"], opset=16), [{"x": normal(2, 8, 10, 12), "r": boxes, "b": np.array([0, 1, 1])}])
+
+
+# ---- old spellings ----
+def batch_normalization_with_named_outputs():
+    """Before opset 14 named outputs mean training: the batch's own statistics."""
+    weights = {"s": normal(8), "b": normal(8, seed=1), "m": normal(8, seed=2), "v": np.abs(normal(8, seed=3)) + 0.5}
+    for outs in ["y"], ["y", "m1", "v1", "sm", "sv"]:
+        agrees(model([h.make_node("BatchNormalization", ["x", "s", "b", "m", "v"], outs)], [("x", F, [2, 8, 10, 10])], ["y"], weights, opset=7, ir_version=3), [{"x": normal(2, 8, 10, 10)}])
+
+
+def counting_by_non_zero():
+    """PyTorch's arange before opset 11."""
+    one = nh.from_array(np.array([1], np.int64))
+    agrees(model([h.make_node("Shape", ["x"], ["s"]), h.make_node("ConstantOfShape", ["s"], ["ones"], value=one), h.make_node("NonZero", ["ones"], ["i"])], [("x", F, ["n", "m"])], ["i"], opset=9), [{"x": normal(5, 3)}])
+    agrees(model([h.make_node("NonZero", ["c"], ["i"]), h.make_node("Transpose", ["i"], ["t"]), h.make_node("GatherND", ["x", "t"], ["y"])], [("x", F, [3, 8])], ["y"], {"c": normal(3, 8) > 0}), [{"x": normal(3, 8)}])
+
+
+def range_up_to_a_dim():
+    agrees(model([h.make_node("Shape", ["x"], ["s"]), h.make_node("Gather", ["s", "one"], ["n"]), h.make_node("Cast", ["n"], ["f"], to=F), h.make_node("Range", ["zero", "f", "step"], ["y"])], [("x", F, [1, "n"])], ["y"],
+                 {"zero": np.float32(0), "step": np.float32(1), "one": np.int64(1)}, opset=11), [{"x": normal(1, n)} for n in (7, 30)])
+
+
+# ---- ONNX Runtime's own operators ----
+MS = {"domain": "com.microsoft"}
+
+
+def microsoft_maps():
+    x = [("x", F, ["b", "s", 16])], [{"x": normal(2, 5, 16)}]
+    for node in (h.make_node("Gelu", ["x"], ["y"], **MS), h.make_node("FastGelu", ["x", "w"], ["y"], **MS), h.make_node("BiasGelu", ["x", "w"], ["y"], **MS), h.make_node("QuickGelu", ["x"], ["y"], **MS),
+                 h.make_node("FusedMatMul", ["x", "x"], ["y"], transB=1, alpha=0.5, **MS), h.make_node("SkipLayerNormalization", ["x", "x", "w", "w", "w"], ["y"], epsilon=1e-5, **MS),
+                 h.make_node("SkipSimplifiedLayerNormalization", ["x", "x", "w", "w"], ["y"], **MS)):
+        agrees(model([node], x[0], ["y"], {"w": normal(16, seed=1)} if "w" in node.input else {}, domains=["com.microsoft"]), x[1])
+
+
+def microsoft_fused():
+    agrees(model([h.make_node("FusedConv", ["x", "w", "b"], ["y"], activation="Relu", pads=[1, 1, 1, 1], **MS)], [("x", F, [1, 8, 10, 10])], ["y"], {"w": normal(4, 8, 3, 3), "b": normal(4)}, domains=["com.microsoft"]),
+           [{"x": normal(1, 8, 10, 10)}])
+    agrees(model([h.make_node("FusedGemm", ["x", "w", "b"], ["y"], activation="LeakyRelu", activation_alpha=0.1, **MS)], [("x", F, ["n", 8])], ["y"], {"w": normal(8, 3), "b": normal(3)}, domains=["com.microsoft"]),
+           [{"x": normal(2, 8)}])
+
+
+def microsoft_bert():
+    ids = [(n, T.INT32, ["b", "s"]) for n in ("i", "seg", "m")]
+    nodes = [h.make_node("EmbedLayerNormalization", ["i", "seg", "we", "pe", "se", "g", "c", "m"], ["e", "len"], epsilon=1e-5, **MS), h.make_node("Attention", ["e", "w", "b", "m"], ["a"], num_heads=4, **MS),
+             h.make_node("Attention", ["e", "w", "b", "len"], ["a1"], num_heads=4, **MS), h.make_node("Attention", ["e", "w", "b"], ["a2"], num_heads=4, unidirectional=1, **MS)]
+    weights = {"we": normal(20, 16), "pe": normal(9, 16, seed=1), "se": normal(2, 16, seed=2), "g": normal(16, seed=3), "c": normal(16, seed=4), "w": normal(16, 48) / 4, "b": normal(48)}
+    rng = np.random.default_rng(0)
+    m = model(nodes, ids, ["a", "a1", "a2"], weights, domains=["com.microsoft"])
+    agrees(m, [{"i": rng.integers(0, 20, (2, n)).astype(np.int32), "seg": rng.integers(0, 2, (2, n)).astype(np.int32), "m": (np.arange(n) < np.array([[n], [n - 2]])).astype(np.int32)} for n in (5, 9)])
+
+
+for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
+        resize_by_scales, grid_sample, roi_align, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, microsoft_maps, microsoft_fused, microsoft_bert:
     cases.append((f.__name__, f))
 main()
