@@ -131,7 +131,7 @@ static void json_rows(struct cli *c, const struct row *rows, double run_ns, cons
     json_string(c->p->kernels[l->kernel].name);
     printf(", \"nodes\": ");
     json_string(l->nodes);
-    printf(", \"us\": %.3f, \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.3f, \"share_of_floor\": %.4f}", ns * 1e-3, w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
+    printf(", \"us\": %.3f, \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.6g, \"share_of_floor\": %.6g}", ns * 1e-3, w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
   }
   putchar(']');
 }
@@ -153,7 +153,7 @@ static int write_trace(const struct cli *c, const struct row *rows, const struct
     json_string_to(f, l->nodes);
     fprintf(f, ", \"group\": ");
     json_string_to(f, l->group);
-    fprintf(f, ", \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.3f, \"share_of_floor\": %.4f}}", w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
+    fprintf(f, ", \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.6g, \"share_of_floor\": %.6g}}", w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
   }
   fprintf(f, "\n]}\n");
   bool bad = ferror(f);
