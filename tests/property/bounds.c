@@ -147,6 +147,9 @@ static void node_rule(const struct ir_node *n, const struct val *const *x, struc
     inexact(r, x[0]->err);
     r->exact = x[0]->exact;
     break;
+  case IR_OP_loop:                                      /* generate.c's: steps that round nothing */
+    for (unsigned i = 0; i < n->n_in; i++) r->good &= x[i]->exact;
+    break;
   default:                                              /* movement */
     for (unsigned i = 0; i < n->n_in; i++) { r->exact &= x[i]->exact; r->err = fmax(r->err, x[i]->err); }
   }
@@ -161,7 +164,10 @@ bool bounds_of(struct ir_arena *a, struct ir_module *m, struct ir_tensor *const 
   struct all all = { .a = a };
   uint32_t kept = g->results.n, at = kept;
   *out = (struct bounds){ 0 };
-  for (struct ir_node *n = g->first; n; n = n->next) { out->n_nodes++; ir_push(m->arena, &g->results, n->out[0]); }
+  for (struct ir_node *n = g->first; n; n = n->next) { 
+    out->n_nodes++;
+    for (unsigned i = 0; i < n->n_out; i++) ir_push(m->arena, &g->results, n->out[i]);
+  }
   struct ir_tensor **t = IR_NEWN(a, struct ir_tensor *, g->results.n + 1);
   bool ok = ir_eval(a, g, ins, g->params.n, t);
   g->results.n = kept;
@@ -173,12 +179,16 @@ bool bounds_of(struct ir_arena *a, struct ir_module *m, struct ir_tensor *const 
   unsigned k = 0;
   for (const struct ir_node *n = g->first; n; n = n->next) {
     const struct val **x = IR_NEWN(a, const struct val *, n->n_in + 1);
-    struct val r = describe(t[at++]);
     for (unsigned i = 0; i < n->n_in; i++) x[i] = find(&all, n->in[i]);
-    node_rule(n, x, &r);
-    out->good[k++] = r.good;
-    ir_push(a, &all.key, n->out[0]);
-    ir_push(a, &all.v, r);
+    out->good[k] = true;
+    for (unsigned i = 0; i < n->n_out; i++) {
+      struct val r = describe(t[at++]);
+      node_rule(n, x, &r);
+      out->good[k] &= r.good;
+      ir_push(a, &all.key, n->out[i]);
+      ir_push(a, &all.v, r);
+    }
+    k++;
   }
   out->all_good = true;
   for (uint32_t i = 0; i < kept; i++) {

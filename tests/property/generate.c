@@ -493,8 +493,32 @@ static struct ir_value *g_norm(struct gen *g)
   struct ir_value *var = d ? ir_map2(&g->b, IR_OP_div, reduce(g, ir_map2(&g->b, IR_OP_mul, d, d), "sum", &axis, 1), k) : NULL;
   return var ? ir_map2(&g->b, IR_OP_div, d, ir_map1(&g->b, IR_OP_sqrt, ir_map2(&g->b, IR_OP_add, var, ir_const_f(&g->b, x->type->elem, 1)))) : NULL;
 }
+/* A few times state = f(state, y), in steps that round nothing: the last state, or all of them. The condition may be false from the start. */
+static struct ir_value *g_loop(struct gen *g)
+{
+  static const enum ir_op f[] = { IR_OP_min, IR_OP_max, IR_OP_sub }, i[] = { IR_OP_add, IR_OP_mul, IR_OP_xor, IR_OP_max }, b[] = { IR_OP_and, IR_OP_or, IR_OP_xor };
+  struct ir_value *x = pick(g), *y = fitting(g, x, false), *go = constant(g, IR_bool, 0, NULL, true), *v[4];
+  int64_t trips = 1 + rnd_below(g->r, 4);
+  if (!y) return NULL;
+  bool all = x->type->rank < 5 && rnd_chance(g->r, 3);
+  struct ir_graph *body = ir_graph_create(g->m, "body");
+  struct ir_builder in = { .g = body };
+  const struct ir_type *types[] = { ir_type_ints(g->m, IR_i64, 0, NULL), go->type, x->type, y->type };
+  for (unsigned k = 0; k < 4; k++) v[k] = ir_graph_param(body, types[k], NULL);
+  enum ir_op op = class(x) == 'F' ? RND_PICK(g->r, f) : class(x) == 'B' ? RND_PICK(g->r, b) : RND_PICK(g->r, i);
+  struct ir_value *next = op == IR_OP_sub ? ir_map1(&in, IR_OP_neg, v[2]) : ir_map2(&in, op, v[2], v[3]);
+  if (!next || next->type != x->type) return NULL;
+  ir_push(g->m->arena, &body->results, v[1]);
+  ir_push(g->m->arena, &body->results, next);
+  if (all) ir_push(g->m->arena, &body->results, next);
+  const struct ir_ix *places = num(g, trips);
+  struct ir_attr a[] = { ir_attr_int("carried", 2), ir_attr_ixs(g->m, "trips", &places, 1) };
+  struct ir_value *operands[] = { ir_const_splat(&g->b, types[0], 0, trips), all ? ir_const_splat(&g->b, types[1], 0, 1) : go, x, y };     /* what is stacked has all its places */
+  struct ir_node *n = ir_build_loop(&g->b, operands, 4, a, all ? 2 : 1, body);
+  return n ? n->out[n->n_out - 1] : NULL;
+}
 static const struct { struct ir_value *(*fn)(struct gen *g); unsigned weight; } kinds[] = {
-  { g_unary, 5 }, { g_positive, 2 }, { g_binary, 8 }, { g_div, 1 }, { g_held, 1 }, { g_is, 1 }, { g_copy, 1 }, { g_compare, 2 }, { g_select, 2 }, { g_cast, 2 }, { g_transpose, 4 }, { g_reshape, 5 }, { g_broadcast, 3 }, { g_slice, 4 },
+  { g_unary, 5 }, { g_positive, 2 }, { g_binary, 8 }, { g_div, 1 }, { g_held, 1 }, { g_is, 1 }, { g_copy, 1 }, { g_loop, 1 }, { g_compare, 2 }, { g_select, 2 }, { g_cast, 2 }, { g_transpose, 4 }, { g_reshape, 5 }, { g_broadcast, 3 }, { g_slice, 4 },
   { g_pad, 3 }, { g_concat, 3 }, { g_gather, 3 }, { g_reduce, 5 }, { g_argreduce, 1 }, { g_prefix, 1 }, { g_window, 4 }, { g_conv, 6 }, { g_dot, 6 }, { g_index, 1 }, { g_view, 2 }, { g_softmax, 2 }, { g_norm, 2 },
 };
 
@@ -544,8 +568,9 @@ static bool choose_results(struct gen *g, struct ir_arena *a)
   for (struct ir_node *x = gr->first; x; x = x->next) x->scratch = good[i++] ? x : NULL;
   for (struct ir_node *x = gr->first; x; x = x->next) {
     bool read = false;
-    for (uint32_t k = 0; k < x->out[0]->uses.n; k++) read |= x->out[0]->uses.v[k]->scratch != NULL;
-    if (x->scratch && x->op != IR_OP_const && (!read || rnd_chance(g->r, 10))) ir_push(g->m->arena, &gr->results, x->out[0]);
+    const struct ir_value *v = x->out[x->n_out - 1];
+    for (uint32_t k = 0; k < v->uses.n; k++) read |= v->uses.v[k]->scratch != NULL;
+    if (x->scratch && x->op != IR_OP_const && (!read || rnd_chance(g->r, 10))) ir_push(g->m->arena, &gr->results, x->out[x->n_out - 1]);
   }
   if (gr->results.n && rnd_chance(g->r, 40)) ir_push(g->m->arena, &gr->results, gr->results.v[0]);
   if (gr->results.n && rnd_chance(g->r, 40)) ir_push(g->m->arena, &gr->results, gr->params.v[0]);
