@@ -3,6 +3,7 @@
 #define MASSC_TESTS_LOWERING_H
 #include "tests/unit/codegen/run_native.h"
 #include "tests/unit/codegen/run_opencl.h"
+#include "tests/unit/codegen/gpu_case.h"
 #include "codegen/library/skeleton.h"
 #include <check.h>
 #include <math.h>
@@ -134,6 +135,19 @@ static inline bool lw_run_native(struct lowering *l, const struct kir_bind *b, u
 {
   return l->t->kind == CG_OPENCL ? run_opencl(l->k, l->t, b, nb, raw, why) : run_native(l->k, l->t, b, nb, raw, why);
 }
+/* The kern with its inputs and expected results, for tests/gpu/run.py. */
+static inline void lw_write_case(struct lowering *l, const struct kir_nest *n, struct ir_tensor **dense, const struct kir_bind *b, unsigned nb)
+{
+  struct ir_tensor *raw[32];
+  const char *why = "";
+  for (unsigned i = 0; i < n->args.n; i++) {
+    int64_t elems = 0;
+    ck_assert(kir_arg_size(l->k->args.v[i], b, nb, &elems));
+    raw[i] = lw_tensor(l->a, n->args.v[i]->elem, elems);
+    ck_assert(kir_arg_pack(l->k->args.v[i], b, nb, dense[i], raw[i]));
+  }
+  ck_assert_msg(gpu_case_write(getenv("MASSC_GPU_CASES"), l->k, l->t, b, nb, raw, l->tolerance ? l->tolerance : 2e-6, &why), "%s", why);
+}
 /* False: the skeleton does not take the nest. */
 static inline bool lw_run(struct lowering *l, const char *text, const struct kir_bind *b, unsigned nb, uint64_t seed)
 {
@@ -161,6 +175,7 @@ static inline bool lw_run(struct lowering *l, const char *text, const struct kir
     lw_rules(l);
   }
   if (l->t->kind == CG_CUDA && nvrtc_here()) ck_assert_msg(compile_cuda(l->k, l->t, &why), "%s\n%s", why, text);
+  if (l->t->kind == CG_CUDA && getenv("MASSC_GPU_CASES")) lw_write_case(l, n, dense, b, nb);
   for (int native = 0; native < (lw_native(l) ? 2 : 1); native++) {
     for (unsigned i = 0; i < n->args.n; i++) {
       int64_t elems = 0;
