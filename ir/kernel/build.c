@@ -187,12 +187,19 @@ static bool is_result(const struct ir_graph *g, const struct ir_value *v)
     if (g->results.v[i] == v) return true;
   return false;
 }
+/* Is v multiplied by what a contraction sums over? It stays an array then, equal elements or not: the fast kernels read two. */
+static bool is_factor(const struct ir_value *v)
+{
+  for (uint32_t i = 0; i < v->uses.n; i++)
+    if ((v->uses.v[i]->op == IR_OP_conv || v->uses.v[i]->op == IR_OP_dot) && v->uses.v[i]->in[1] == v) return true;
+  return false;
+}
 static void argument_state(struct kir_nest_builder *b, const struct ir_value *inner, const struct ir_value *outer, unsigned i)
 {
   struct state *s = find(b, inner);
   double splat;
   if (s->how) return;
-  if (ir_value_is_splat(outer, &splat)) {
+  if (ir_value_is_splat(outer, &splat) && (inner == outer || !is_factor(inner))) {
     int64_t k = 0;
     unsigned n;
     if (ir_elem_class(outer->type->elem) != 'F' && (!ir_value_const_ints(outer, 1, &k, &n) || !n)) k = (int64_t)splat;
