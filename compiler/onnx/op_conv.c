@@ -223,6 +223,91 @@ static bool pool(struct onnx_ctx *c, double outside, struct pool *p)
   if (isinf(outside)) TRY(least_one_place(c, &p->w, p->dims));
   return fits(c, &p->w, p->dims) && same_pads(c, &p->w, &p->x, outside);
 }
+/* ---- places of maxima: the taps of a window one after the other, the first of equal ones stays ---- */
+enum { MAX_TAPS = 1024 };
+/* Element number in x (row-major; column: the spatial axes the other way round) of the tap `at` of each window. */
+static struct ir_value *tap_number(struct onnx_ctx *c, const struct sliding *w, const struct ir_type *x, const struct ir_ix *const *dim, const int64_t *at, bool column)
+{
+  struct ir_ixs *t = c->m->ixs;
+  const struct ir_ix *e = ir_ix_add(ir_ix_mul(ir_ix_coord(t, 0), x->dim[1]), ir_ix_coord(t, 1));
+  for (unsigned i = 0; i < w->s; i++) e = ir_ix_mul(e, x->dim[i + 2]);
+  for (unsigned i = 0; i < w->s; i++) {
+    const struct ir_ix *place = ir_ix_addi(ir_ix_muli(ir_ix_coord(t, i + 2), w->strides[i]), at[i] * w->dilations[i] - w->pads[i]);
+    e = ir_ix_add(e, ir_ix_mul(place, column ? onnx_product(c, x, 2, i + 2) : onnx_product(c, x, i + 3, x->rank)));
+  }
+  return onnx_index(c, IR_i64, x->rank, dim, &e, 1);
+}
+static bool max_places(struct onnx_ctx *c, const struct sliding *w, const struct ir_ix *const *dims, double low)
+{
+  struct ir_value *x = c->in[0], *best = NULL, *which = NULL;
+  const struct ir_ix *lo[IR_MAX_RANK], *hi[IR_MAX_RANK], *start[IR_MAX_RANK], *dim[IR_MAX_RANK];
+  int64_t step[IR_MAX_RANK], at[IR_MAX_RANK] = { 0 }, order, taps = 1;
+  TRY(onnx_attr_int(c, "storage_order", 0, &order));
+  for (unsigned d = 0; d < x->type->rank; d++) {
+    unsigned i = d - 2;
+    step[d] = d < 2 ? 1 : w->strides[i];
+    dim[d] = d < 2 ? x->type->dim[d] : dims[i];
+    lo[d] = hi[d] = onnx_k(c, 0);
+    if (d < 2) continue;
+    const struct ir_ix *need = ir_ix_addi(ir_ix_muli(ir_ix_addi(dims[i], -1), w->strides[i]), span(w, i) - w->pads[i]);
+    lo[d] = onnx_k(c, w->pads[i]);
+    hi[d] = ir_ix_simplify(&c->m->facts, ir_ix_max(ir_ix_sub(need, x->type->dim[d]), onnx_k(c, 0)));
+    if (!ir_mul64(taps, w->kernel[i], &taps) || taps > MAX_TAPS) return onnx_bad(c, IR_M0301, "indices of maxima in windows of more than %d places are not supported", MAX_TAPS);
+  }
+  struct ir_value *padded = onnx_pad(c, x, onnx_like(c, x, low), lo, hi);
+  for (int64_t t = 0; t < taps && padded; t++) {
+    for (unsigned d = 0; d < x->type->rank; d++) start[d] = onnx_k(c, d < 2 ? 0 : at[d - 2] * w->dilations[d - 2]);
+    struct ir_value *v = onnx_slice(c, padded, start, step, dim), *n = tap_number(c, w, x->type, dim, at, order == 1), *more = best ? onnx_2(c, IR_OP_lt, best, v) : NULL;
+    which = best ? onnx_select(c, more, n, which) : n;
+    best = best ? onnx_select(c, more, v, best) : v;
+    for (unsigned i = w->s; i-- > 0;) {
+      if (++at[i] < w->kernel[i]) break;
+      at[i] = 0;
+    }
+  }
+  c->out[1] = which;
+  return which != NULL;
+}
+/* The size that MaxUnpool gives back; each of its places asks the windows over it whether their maximum lay here. */
+bool import_max_unpool(struct onnx_ctx *c)
+{
+  struct sliding w;
+  struct onnx_ixs shape;
+  TRY(onnx_operands(c, 2, 3) && sliding(c, NULL, &w) && onnx_ixs(c, "output_shape", 2, &shape));
+  struct ir_value *x = c->in[0], *sum = NULL;
+  unsigned rank = x->type->rank;
+  const struct ir_ix *dim[IR_MAX_RANK], *map[IR_MAX_RANK], *here = onnx_k(c, 0), *lo[IR_MAX_RANK], *hi[IR_MAX_RANK];
+  int64_t reach[IR_MAX_RANK], at[IR_MAX_RANK] = { 0 }, taps = 1;
+  if (c->in[1]->type->rank != rank || c->in[1]->type->elem != IR_i64 || (shape.present && shape.n != rank)) return onnx_bad(c, IR_M0201, "operand is %s, the indices %s", onnx_show(c, x), onnx_show(c, c->in[1]));
+  for (unsigned d = 0; d < rank; d++) {
+    unsigned i = d - 2;
+    dim[d] = d < 2 ? x->type->dim[d] : ir_ix_addi(ir_ix_muli(ir_ix_addi(x->type->dim[d], -1), w.strides[i]), w.kernel[i] - w.pads[i] - w.pads[i + w.s]);
+    here = ir_ix_add(ir_ix_mul(here, dim[d]), ir_ix_coord(c->m->ixs, d));
+    if (d < 2) continue;
+    reach[i] = (w.kernel[i] + w.strides[i] - 1) / w.strides[i];
+    if (!ir_mul64(taps, reach[i], &taps) || taps > MAX_TAPS) return onnx_bad(c, IR_M0301, "windows that overlap more than %d times are not supported", MAX_TAPS);
+  }
+  struct ir_value *number = onnx_index(c, IR_i64, rank, dim, &here, 1), *zero = onnx_like(c, x, 0);
+  for (int64_t t = 0; t < taps; t++) {
+    const struct ir_ix *in = onnx_k(c, 1);
+    for (unsigned d = 0; d < rank; d++) {
+      unsigned i = d - 2;
+      const struct ir_ix *o = ir_ix_coord(c->m->ixs, d);
+      map[d] = d < 2 ? o : ir_ix_addi(ir_ix_divi(ir_ix_addi(o, w.pads[i]), w.strides[i]), -at[i]);
+      if (d >= 2) in = ir_ix_mul(in, ir_ix_mul(ir_ix_ge0(map[d]), ir_ix_lt(map[d], x->type->dim[d])));
+    }
+    struct ir_attr a[] = { ir_attr_ixs(c->m, "map", map, rank), ir_attr_ixs(c->m, "dims", dim, rank) };
+    struct ir_value *hit = onnx_2(c, IR_OP_and, onnx_2(c, IR_OP_eq, onnx_node(c, IR_OP_view, &c->in[1], 1, a, 2), number), onnx_index(c, IR_bool, rank, dim, &in, 1));
+    struct ir_value *v = onnx_node(c, IR_OP_view, &x, 1, a, 2);
+    sum = onnx_select(c, hit, v, sum ? sum : zero);
+    for (unsigned i = w.s; i-- > 0;) {
+      if (++at[i] < reach[i]) break;
+      at[i] = 0;
+    }
+  }
+  for (unsigned d = 0; d < rank; d++) { lo[d] = onnx_k(c, 0); hi[d] = shape.present ? ir_ix_sub(shape.v[d], dim[d]) : lo[d]; }
+  return onnx_out(c, onnx_pad(c, sum, zero, lo, hi));
+}
 bool import_max_pool(struct onnx_ctx *c)
 {
   struct pool p;
@@ -231,6 +316,10 @@ bool import_max_pool(struct onnx_ctx *c)
   unsigned bits = ir_elem_bits(x->type->elem);
   double low = onnx_is_float(x) ? -INFINITY : ir_elem_class(x->type->elem) == 'I' ? -ldexp(1, (int)bits - 1) : 0;
   TRY(pool(c, low, &p));
+  if (c->n_out > 1 && *c->node->output[1]) {
+    if (p.x != x) return onnx_bad(c, IR_M0303, "the indices need the padding, and so the sizes of %s, when massc compiles", onnx_show(c, x));
+    TRY(max_places(c, &p.w, p.dims, low));
+  }
   return onnx_out(c, window(c, &p.w, "max", p.x, p.w.pads, p.dims));
 }
 /* How many elements each window holds: a constant when none reaches over an edge that does not count, else a window sum over ones. */

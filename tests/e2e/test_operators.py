@@ -156,6 +156,13 @@ def roi_align():
                      [("x", F, ["n", 8, "h", "w"]), ("r", F, ["k", 4]), ("b", T.INT64, ["k"])], ["y"], opset=16), [{"x": normal(2, 8, 10, 12), "r": boxes, "b": np.array([0, 1, 1])}])
 
 
+def places_of_maxima():
+    agrees(model([h.make_node("MaxPool", ["x"], ["y", "i"], kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1])], [("x", F, ["n", 8, "h", "w"])], ["y", "i"]), [{"x": normal(1, 8, 10, 10)}, {"x": normal(2, 8, 7, 9)}])
+    for n in 2, 3:                                   # 3 by 3 with stride 2: windows overlap
+        size = {"kernel_shape": [n, n], "strides": [2, 2]}
+        agrees(model([h.make_node("MaxPool", ["x"], ["y", "i"], **size), h.make_node("MaxUnpool", ["y", "i"], ["z"], **size)], [("x", F, ["n", 8, 8 + n % 2, 8 + n % 2])], ["z"]), [{"x": normal(2, 8, 8 + n % 2, 8 + n % 2)}])
+
+
 # ---- old spellings ----
 def batch_normalization_with_named_outputs():
     """Before opset 14 named outputs mean training: the batch's own statistics."""
@@ -206,6 +213,6 @@ def microsoft_bert():
 
 
 for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
-        resize_by_scales, grid_sample, roi_align, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, microsoft_maps, microsoft_fused, microsoft_bert:
+        resize_by_scales, grid_sample, roi_align, places_of_maxima, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, microsoft_maps, microsoft_fused, microsoft_bert:
     cases.append((f.__name__, f))
 main()
