@@ -123,6 +123,13 @@ bool import_swish(struct onnx_ctx *c)
   struct ir_value *x = c->in[0], *s = alpha == 1 ? x : mul(c, x, k(c, alpha));
   return onnx_narrow(c, mul(c, x, onnx_1(c, IR_OP_sigmoid, s)));
 }
+bool import_swiglu(struct onnx_ctx *c)
+{
+  double alpha;
+  TRY(activation(c, 2) && onnx_attr_float(c, "alpha", 1, &alpha));
+  struct ir_value *x = c->in[0], *s = alpha == 1 ? x : mul(c, x, k(c, alpha));
+  return onnx_narrow(c, mul(c, mul(c, x, onnx_1(c, IR_OP_sigmoid, s)), c->in[1]));
+}
 bool import_mish(struct onnx_ctx *c)
 {
   TRY(activation(c, 1));
