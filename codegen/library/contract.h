@@ -40,6 +40,10 @@ bool cg_contract_lanes_ok(const struct cg_contract *c, unsigned lanes);
 bool cg_contract_whole(const struct cg_contract *c);
 /* Can w be stored in panels? It is a constant, each of its coordinates one axis. */
 bool cg_contract_packable(const struct cg_contract *c);
+/* Lanes want rows of several axes (of an image) and columns of one: swaps the operands where it is the other way round. */
+void cg_contract_for_lanes(struct cg_contract *c);
+bool cg_contract_runs(const struct cg_contract *c, unsigned operand /* 0 x, 1 w */, unsigned axis);   /* with unit stride */
+bool cg_contract_rows_run(const struct cg_contract *c);              /* the first result runs with unit stride along a row axis */
 /* The axis that is a coordinate: e == var, or e == group*extent + var. NULL: none. */
 const struct cg_axis *cg_coord_axis(const struct cg_contract *c, const struct ir_ix *e);
 
@@ -82,5 +86,6 @@ bool cg_contract_tile(struct cg_lower_state *l, struct cg_axes *st);
 bool cg_contract_pack(struct cg_lower_state *l);
 /* Gives the constants in e that run along the columns zeros up to a multiple of nr. */
 void cg_contract_pad(struct cg_lower_state *l, const struct kir_expr *e, int64_t nr);
+struct kir_sched *cg_contract_lanes_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t);
 struct kir_sched *cg_contract_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t);
 #endif

@@ -428,3 +428,30 @@ bool cg_contract_read(struct cg_contract *c, struct ir_arena *a, const struct ki
   choose_vec(c, n_y);
   return true;
 }
+
+/* ---- lanes ---- */
+bool cg_contract_runs(const struct cg_contract *c, unsigned operand, unsigned axis)
+{
+  const struct kir_expr *r = operand ? c->wr : c->xr;
+  return unit_stride(c, r->arr, r->at, c->ax[axis].var);
+}
+bool cg_contract_rows_run(const struct cg_contract *c)
+{
+  const struct cg_item *out = first_out(c);
+  for (unsigned i = 0; out && i < c->n_ax; i++)
+    if (c->ax[i].role == CG_M && c->ax[i].n != 1 && unit_stride(c, out->dst, out->at, c->ax[i].var)) return true;
+  return false;
+}
+void cg_contract_for_lanes(struct cg_contract *c)
+{
+  unsigned m = 0, n = 0, n_y = 0;
+  for (unsigned i = 0; i < c->n_ax; i++) {
+    m += c->ax[i].role == CG_M && c->ax[i].n != 1;
+    n += c->ax[i].role == CG_N && c->ax[i].n != 1;
+    n_y += c->ax[i].role != CG_K;
+  }
+  if (n > m && m) {
+    swap(c);
+    choose_vec(c, n_y);
+  }
+}

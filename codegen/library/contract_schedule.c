@@ -310,7 +310,8 @@ struct kir_sched *cg_contract_schedule(struct ir_arena *a, const struct kir_nest
 {
   struct cg_contract c;
   const char *why;
-  if (t->lanes > 1 || !cg_contract_read(&c, a, n, &why) || c.elem != IR_f32) return NULL;
+  if (t->lanes > 1) return cg_contract_lanes_schedule(a, n, t);
+  if (!cg_contract_read(&c, a, n, &why) || c.elem != IR_f32) return NULL;
   struct plan p = { .c = &c, .t = t, .s = IR_NEW(a, struct kir_sched) };
   p.s->kind = "contract";
   p.whole = cg_contract_whole(&c);

@@ -56,12 +56,39 @@ static bool acc_layout(const struct tile *t, struct kir_layout *lay)
   int64_t ri = wi / in->m, rj = wj / in->n;
   if (ri * rj * nr > MAX_REGS) return cg_refuse(t->l, "the tile does not fit the registers");
   two_dims(lay, "i=1, j=1");
+  if (t->l->unit == 'l') {                        /* lanes inside of registers: neighbours read and store neighbours, along the dim in which the result is contiguous */
+    bool rows = cg_contract_rows_run(t->l->c);
+    factor(lay, 0, ri, 'r', nr * rj);
+    factor(lay, 0, I / wi, 'l', rows ? 1 : J / wj);
+    factor(lay, 1, rj, 'r', nr);
+    factor(lay, 1, J / wj, 'l', rows ? I / wi : 1);
+    return in->m == 1 && in->n == 1 ? true : cg_refuse(t->l, "lanes divide a tile of scalar instructions");
+  }
   factor(lay, 0, I / wi, t->l->unit, J / wj);
   factor(lay, 0, ri, 'r', nr * rj);
   inst_factors(lay, 0, &in->C, 'i');
   factor(lay, 1, J / wj, t->l->unit, 1);
   factor(lay, 1, rj, 'r', nr);
   inst_factors(lay, 1, &in->C, 'j');
+  return true;
+}
+/* ks x rows, dealt to lanes one by one, first along the dim in which the operand is contiguous. */
+static bool lane_copy_layout(const struct tile *t, int64_t rows, int64_t ks, bool along_k, const char *names, struct kir_layout *lay)
+{
+  int64_t L = t->l->k->lanes, lk, lr;
+  if (along_k) {
+    lk = ks < L ? ks : L;
+    lr = L / lk < rows ? L / lk : rows;
+  } else {
+    lr = rows < L ? rows : L;
+    lk = L / lr < ks ? L / lr : ks;
+  }
+  if (ks % lk || rows % lr || (lk & (lk - 1)) || (lr & (lr - 1))) return cg_refuse(t->l, "a staged tile does not divide among the lanes");
+  two_dims(lay, names);
+  factor(lay, 0, ks / lk, 'r', rows / lr);
+  factor(lay, 0, lk, 'l', along_k ? 1 : lr);
+  factor(lay, 1, rows / lr, 'r', 1);
+  factor(lay, 1, lr, 'l', along_k ? lk : 1);
   return true;
 }
 /* rows x cols, cols contiguous: pieces of `vec` elements dealt to lanes along a row, then to rows, then to warps. */
@@ -232,7 +259,7 @@ static void prefetch_w(struct tile *t, const struct kir_expr *w, unsigned bytes)
     kir_emit(&l->e, KIR_prefetch, w->elem, 1, NULL, 0, &off, 1)->arr = w->arr;
   }
 }
-/* Operand o (0: x, 1: w) in shared memory: [stage, row, k], its casts kept. */
+/* Operand o (0: x, 1: w) in shared memory: [stage, row, k], or [stage, k, row] for lanes, which read scalars of one k; its casts kept. */
 static struct kir_expr *staged(struct tile *t, unsigned o, struct kir_expr *e)
 {
   if (e->kind == KIR_E_CAST) {
@@ -242,7 +269,9 @@ static struct kir_expr *staged(struct tile *t, unsigned o, struct kir_expr *e)
   }
   struct kir_expr *r = IR_NEW(t->l->c->a, struct kir_expr);
   *r = (struct kir_expr){ .kind = KIR_E_READ, .elem = e->elem, .arr = t->staged[o], .n_at = 3 };
-  r->at = ir_arena_copy(t->l->c->a, (const struct ir_ix *[]){ ir_ix_find(t->l->k->ixs, "stage"), dim_coord(t, o ? CG_N : CG_M), t->coord[k_axis(t)] }, 3 * sizeof *r->at);
+  const struct ir_ix *row = dim_coord(t, o ? CG_N : CG_M), *k = t->coord[k_axis(t)];
+  bool turned = t->l->unit == 'l';
+  r->at = ir_arena_copy(t->l->c->a, (const struct ir_ix *[]){ ir_ix_find(t->l->k->ixs, "stage"), turned ? k : row, turned ? row : k }, 3 * sizeof *r->at);
   return r;
 }
 /* The same from the task's copy of x's rows. */
@@ -332,10 +361,16 @@ static bool stage_operand(struct tile *t, unsigned o, unsigned depth)
   if (k < 0) return cg_refuse(l, "a pipe stages an axis of the sum");
   int64_t rows = extent(t, o ? CG_N : CG_M, false), dim[3] = { depth, rows, t->st->ax[k].step };
   struct kir_layout lay;
-  TRY(copy_layout(t, rows, dim[2], 16 / ir_elem_bytes(r->elem), o ? "j=1, k=1" : "i=1, k=1", &lay));
+  if (l->unit == 'l') {
+    bool along_k = cg_contract_runs(c, o, (unsigned)k);
+    TRY(lane_copy_layout(t, rows, dim[2], along_k, o ? "k=1, j=1" : "k=1, i=1", &lay));
+    dim[1] = dim[2];
+    dim[2] = along_k ? rows + 1 : rows;           /* columns of a copied tile in different banks */
+  } else TRY(copy_layout(t, rows, dim[2], 16 / ir_elem_bytes(r->elem), o ? "j=1, k=1" : "i=1, k=1", &lay));
   struct kir_arr *b = kir_buf(l->k, ir_arena_printf(c->a, "s%s", r->arr->name), r->elem, 3, dim);
   b->swz = sg->swz;
-  const struct ir_ix *at[3] = { ir_ix_find(l->k->ixs, "stage"), dim_coord(t, o ? CG_N : CG_M), t->coord[k] };
+  const struct ir_ix *at[3] = { ir_ix_find(l->k->ixs, "stage"), dim_coord(t, o ? CG_N : CG_M), t->coord[k] }, *row = at[1];
+  if (l->unit == 'l') at[1] = at[2], at[2] = row;
   struct kir_op *op = kir_emit(&l->e, KIR_copy, r->elem, 1, NULL, 0, at, 3);
   op->arr = b;
   op->e = r;

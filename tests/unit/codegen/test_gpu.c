@@ -145,6 +145,37 @@ START_TEST(windows)
         "w + j - 1] else 0.0*w[c, i, j] y[n < N, c < 6, h < 7, w < 7] = max(t[n, c, h, w] + b[c], 0.0) }");
 }
 END_TEST
+/* ---- tiles ---- */
+#define GEMM(M, N, K, W, EPI) \
+  "nest @g(x: f32[" M ", " K "], w: f32[" W "] const, b: f32[" N "] const, y: f32[" M ", " N "] out) %s { t[m < " M ", n < " N "] = sum[k < " K "] x[m, k]*" EPI \
+  " y[m < " M ", n < " N "] = max(t[m, n] + b[n], 0.0) }"
+START_TEST(products)
+{
+  check("contract", 0, NULL, 0, GEMM("49", "70", "37", "37, 70", "w[k, n]"), "");
+  check("contract", 0, NULL, 0, GEMM("130", "96", "64", "96, 64", "w[n, k]"), "");
+  check("contract", 0, (struct kir_bind[]){ { "M", 19 } }, 1, GEMM("M", "40", "24", "24, 40", "w[k, n]"), "where M in 1..4096");
+  check("contract", 0, (struct kir_bind[]){ { "B", 3 }, { "L", 21 } }, 2,
+        "nest @qk(q: f32[B, L, 20], k: f32[B, L, 20], y: f32[B, L, L] out) where B in 1..64, L in 1..500 { y[b < B, i < L, j < L] = sum[d < 20] q[b, i, d]*k[b, j, d] }");
+  check("contract", 0, NULL, 0, "nest @t(x: f16[40, 64], w: f16[64, 48] const, y: f16[40, 48] out) { t[m < 40, n < 48] = sum[k < 64] f32(x[m, k])*f32(w[k, n]) y[m < 40, n < 48] = f16(t[m, n]) }");
+}
+END_TEST
+START_TEST(convolutions)
+{
+  static const struct { int c, h, w, o, k, s, p; } v[] = { { 3, 23, 21, 20, 7, 2, 3 }, { 16, 14, 14, 40, 3, 1, 1 }, { 40, 7, 7, 33, 1, 1, 0 }, { 20, 9, 13, 16, 1, 2, 0 }, { 8, 30, 5, 70, 3, 2, 1 } };
+  int c = v[_i].c, h = v[_i].h, w = v[_i].w, o = v[_i].o, k = v[_i].k, s = v[_i].s, p = v[_i].p, oh = (h + 2*p - k)/s + 1, ow = (w + 2*p - k)/s + 1;
+  check("contract", 0, (struct kir_bind[]){ { "N", 2 } }, 1,
+        "nest @c(x: f32[N, %d, %d, %d], w: f32[%d, %d, %d, %d] const, b: f32[%d] const, r: f32[N, %d, %d, %d], y: f32[N, %d, %d, %d] out) where N in 1..64 { t[n < N, o < %d, h < %d, w < %d] = "
+        "sum[c < %d, i < %d, j < %d] x[n, c, %d*h + i - %d, %d*w + j - %d] else 0.0*w[o, c, i, j] y[n < N, o < %d, h < %d, w < %d] = max(t[n, o, h, w] + b[o] + r[n, o, h, w], 0.0) }",
+        c, h, w, o, c, k, k, o, o, oh, ow, o, oh, ow, o, oh, ow, c, k, k, s, p, s, p, o, oh, ow);
+}
+END_TEST
+START_TEST(grouped)
+{
+  check(NULL, 0, NULL, 0,
+        "nest @c(x: f32[2, 24, 9, 9], w: f32[48, 8, 3, 3] const, y: f32[2, 48, 9, 9] out) { y[n < 2, o < 48, h < 9, w < 9] = sum[c < 8, i < 3, j < 3] x[n, o/16*8 + c, h + i - 1, w + j - 1] "
+        "else 0.0*w[o, c, i, j] }");
+}
+END_TEST
 START_TEST(plain)                      /* -O0 */
 {
   check("naive", 0, (struct kir_bind[]){ { "M", 7 } }, 1,
@@ -174,6 +205,9 @@ static void add(TCase *t)
   tcase_add_test(t, norm);
   tcase_add_loop_test(t, attention, 0, 2);
   tcase_add_test(t, windows);
+  tcase_add_test(t, products);
+  tcase_add_loop_test(t, convolutions, 0, 5);
+  tcase_add_test(t, grouped);
   tcase_add_test(t, plain);
 }
 int main(void) { return lw_main("gpu", add); }

@@ -1,0 +1,147 @@
+/* The schedules of the skeleton `contract` on ordinary units of a GPU: a block's tile of the result, parts of both operands in shared memory for each stage of the
+ * sum, a few rows and columns in every lane's registers.
+ *
+ * Rows are the innermost one or two m axes (pixels of an image), columns the n axis. The tile is the largest that still gives every multiprocessor two blocks. */
+#include "codegen/library/contract.h"
+
+struct plan {
+  struct cg_contract *c;
+  const struct cg_target *t;
+  struct kir_sched *s;
+  int64_t step[CG_MAX_AXES], lane[CG_MAX_AXES];   /* of the tile, and of one lane */
+};
+static const struct tile { int64_t rows, cols, lane_rows, lane_cols; } tiles[] = {
+  { 128, 128, 8, 8 }, { 128, 64, 8, 4 }, { 64, 64, 4, 4 }, { 32, 64, 4, 4 }, { 64, 32, 4, 4 }, { 32, 32, 4, 2 }, { 16, 32, 2, 2 }
+};
+
+static void add_part(struct plan *p, enum kir_loop_kind kind, unsigned axis, int64_t step)
+{
+  struct kir_loop *l = p->s->loops.n ? &p->s->loops.v[p->s->loops.n - 1] : NULL;
+  if (!l || l->kind != kind || l->n == 4) {
+    ir_push(p->c->a, &p->s->loops, ((struct kir_loop){ .kind = kind }));
+    l = &p->s->loops.v[p->s->loops.n - 1];
+  }
+  l->part[l->n].axis = p->c->ax[axis].name;
+  l->part[l->n++].step = step;
+}
+static int64_t pow2_up(int64_t x)
+{
+  int64_t p = 1;
+  while (p < x) p *= 2;
+  return p;
+}
+/* Is there another m axis outside of axis i, for what i leaves of a tile? */
+static bool wider(const struct cg_contract *c, unsigned i)
+{
+  while (i-- > 0)
+    if (c->ax[i].role == CG_M && c->ax[i].n > 8) return true;
+  return false;
+}
+/* Blocks that a tile makes, unknown extents taken as 1; rows are cut from the innermost m axis and, where that is short, the next. */
+static int64_t place(struct plan *p, const struct tile *q)
+{
+  const struct cg_contract *c = p->c;
+  int64_t rows = q->rows, lane = q->lane_rows, blocks = 1;
+  unsigned left = 2;
+  for (unsigned i = c->n_ax; i-- > 0;) {
+    const struct cg_axis *x = &c->ax[i];
+    p->step[i] = p->lane[i] = 1;
+    if (x->role == CG_M && x->n != 1 && left && rows > 1) {
+      int64_t s = x->n && pow2_up(x->n) < rows ? pow2_up(x->n) : rows;
+      if (left == 2 && x->n && x->n > 8 && wider(c, i))                           /* 55 is 7 times 8 rather than 64 */
+        for (int64_t h = s; h >= 8; h /= 2)
+          if (cg_round_up(x->n, h) < cg_round_up(x->n, s)) s = h;
+      p->step[i] = s;
+      rows /= s;
+      p->lane[i] = s < lane ? s : lane;
+      lane /= p->lane[i];
+      left--;
+    }
+    if (i == c->vec) {
+      p->step[i] = q->cols;
+      p->lane[i] = q->lane_cols;
+    }
+    if (x->role != CG_K && (!x->n || !ir_mul64(blocks, cg_ceil_div(x->n, p->step[i]), &blocks))) continue;
+  }
+  return rows == 1 && lane == 1 ? blocks : -1;
+}
+static bool choose(struct plan *p)
+{
+  const struct cg_contract *c = p->c;
+  int64_t m = 1, n = c->ax[c->vec].n;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == CG_M) {
+      if (!c->ax[i].n) m = 0;
+      else if (m && !ir_mul64(m, c->ax[i].n, &m)) return false;
+    }
+  if (m && m < 8) return false;                   /* a row or two: nothing is used often enough */
+  unsigned best = sizeof tiles / sizeof *tiles;
+  for (unsigned i = 0; i < sizeof tiles / sizeof *tiles; i++) {
+    if (m && tiles[i].rows > 16 && tiles[i].rows > pow2_up(m)) continue;
+    if (n && tiles[i].cols > 32 && tiles[i].cols > pow2_up(n)) continue;
+    if (!m && tiles[i].rows > 64) continue;
+    int64_t blocks = place(p, &tiles[i]);
+    if (blocks < 0) continue;
+    best = i;
+    if (blocks >= 2 * (int64_t)p->t->cores) break;
+  }
+  return best < sizeof tiles / sizeof *tiles && place(p, &tiles[best]) >= 0;
+}
+/* The longest summed axis goes through the stages in steps; the others are loops around it, as digits of the same pipe. */
+static bool k_loops(struct plan *p)
+{
+  const struct cg_contract *c = p->c;
+  int in = -1;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == CG_K && (in < 0 || !c->ax[i].n || (c->ax[in].n && c->ax[i].n >= c->ax[in].n))) in = (int)i;
+  if (in < 0 || c->ax[in].n == 1) return false;
+  int64_t ks = 16, n = c->ax[in].n;
+  for (int64_t k = 8; n && k >= 4; k /= 2)
+    if (cg_round_up(n, k) < cg_round_up(n, ks)) ks = k;
+  unsigned others = 0;
+  for (unsigned i = 0; i < c->n_ax; i++) others += c->ax[i].role == CG_K && (int)i != in && c->ax[i].n != 1;
+  if (others > 3) return false;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == CG_K && (int)i != in && c->ax[i].n != 1) add_part(p, KIR_PIPE, i, 1);
+  add_part(p, KIR_PIPE, (unsigned)in, ks);
+  p->s->loops.v[p->s->loops.n - 1].depth = p->t->kind == CG_CUDA ? 3 : 1;
+  return true;
+}
+/* Lowering chooses the storage of weights, so it is tried on a copy of the nest. */
+static bool fits(const struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t)
+{
+  struct ir_arena *a = ir_arena_create();
+  struct ir_diags d = { 0 };
+  struct ir_buf b = { 0 };
+  const char *why;
+  kir_nest_print(&b, n);
+  struct kir_nest *copy = kir_nest_parse(a, &d, b.s, b.n);
+  bool ok = copy && cg_lower(a, copy, s, t, &why);
+  ir_buf_deinit(&b);
+  ir_buf_deinit(&d.first);
+  ir_arena_destroy(a);
+  return ok;
+}
+struct kir_sched *cg_contract_lanes_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
+{
+  struct cg_contract c;
+  const char *why;
+  if (!cg_contract_read(&c, a, n, &why) || c.elem != IR_f32 || t->kind == CG_CPU) return NULL;
+  cg_contract_for_lanes(&c);
+  struct plan p = { .c = &c, .t = t, .s = IR_NEW(a, struct kir_sched) };
+  p.s->kind = "contract";
+  p.s->inst = "fma";
+  if (cg_contract_whole(&c) || !choose(&p)) return NULL;
+  for (unsigned i = 0; i < c.n_ax; i++)
+    if (c.ax[i].role != CG_K && (c.ax[i].n != 1 || i == c.vec)) add_part(&p, KIR_GRID, i, p.step[i]);
+  if (!k_loops(&p)) return NULL;
+  unsigned parts = 0;
+  for (unsigned i = 0; i < c.n_ax; i++)
+    if ((c.ax[i].role == CG_M || c.ax[i].role == CG_N) && p.step[i] > 1 && parts++ < 4) add_part(&p, KIR_LANE, i, p.lane[i]);
+  for (unsigned o = 0; o < 2; o++) {
+    const struct kir_arr *arr = o ? c.wr->arr : c.xr->arr;
+    bool word = ir_elem_bytes(arr->elem) == 4;
+    ir_push(a, &p.s->stages, ((struct kir_stage){ .operand = arr->name, .how = KIR_STAGED, .via = t->kind == CG_CUDA && word ? "cp.async" : "sync" }));
+  }
+  return fits(n, p.s, t) ? p.s : NULL;
+}
