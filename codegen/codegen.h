@@ -26,6 +26,7 @@ struct cg_target {
 };
 const struct cg_target *cg_target_find(const char *name, size_t n);   /* "cpu" is this machine's level; named processors map to their level; "cuda" is sm_80. NULL: unknown */
 const struct cg_target *cg_target_at(unsigned i);                     /* NULL behind the last */
+bool cg_target_exact(const struct cg_target *t);                      /* CUDA: its code runs on that version and no other (sm_90a) */
 /* What the target's facts allow: float32 operations of a core in 1e9 per second, bandwidth of memory in 1e9 bytes per second. For predictions, not schedules. */
 void cg_target_rates(const struct cg_target *t, double *out_gops, double *out_gbytes);
 
@@ -83,9 +84,10 @@ bool cg_nvrtc_compile(struct ir_arena *a, const struct cg_nvrtc *n, const struct
 struct cg_host {                       /* filled by passes/steps: abi.h's program with compiler-side pointers */
   struct massrt_program p;             /* counts and tables; fn, run and weights are set by codegen */
   const struct cg_target *const *targets; unsigned n_targets;      /* one version each; kernel symbols are NAME or, for several, NAME.v<level> */
-  struct cg_other { const struct cg_target *target; const char *symbol; } *others;   /* versions with a program of their own, in another object */
+  struct cg_other { const struct cg_target *target; const char *symbol; unsigned ptx; } *others;   /* versions with a program of their own, in another object */
   unsigned n_others;
   const char *symbol;                  /* of the program; NULL: massrt_program, or PREFIX_massrt_program. One of `others` of another object has its own */
+  unsigned ptx;                        /* oldest CUDA device that the kernels' PTX runs on; 0: there is none */
   const char *prefix;                  /* of exported symbols: PREFIX_create .. ; "" only the program symbol */
   const char *weights_symbol;          /* "massrt_weights", section .lrodata */
 };

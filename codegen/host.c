@@ -72,10 +72,34 @@ static val output_row(struct ll *l, const struct massrt_program *p, uint32_t i) 
 static val buffer_row(struct ll *l, const struct massrt_program *p, uint32_t i)
 {
   const struct massrt_buffer *x = &p->buffers[i];
-  return RECORD(l, c32(l, x->bytes), c32(l, x->first), c32(l, x->last), c32(l, 0), c64(l, (uint64_t)x->offset));
+  return RECORD(l, c32(l, x->bytes), c32(l, x->first), c32(l, x->last), c32(l, x->place), c64(l, (uint64_t)x->offset));
 }
 static val arg_row(struct ll *l, const struct massrt_program *p, uint32_t i) { return RECORD(l, c32(l, p->args[i].kind), c32(l, p->args[i].index), c64(l, p->args[i].offset)); }
-static val kernel_row(struct ll *l, const struct massrt_program *p, uint32_t i) { return RECORD(l, string(l, p->kernels[i].name), c64(l, p->kernels[i].scratch_bytes)); }
+static val bytes(struct ll *l, const char *name, const void *data, uint64_t n)
+{
+  val g = private_constant(l, name, LLVMConstStringInContext2(l->c, data, n, 0));
+  LLVMSetAlignment(g, 16);
+  return g;
+}
+static val device_kernel(struct ll *l, const struct massrt_device_kernel *k)
+{
+  val *rows = IR_NEWN(l->arena, val, k->n_images + 1);
+  for (uint32_t i = 0; i < k->n_images; i++)
+    rows[i] = RECORD(l, c32(l, k->images[i].form), c32(l, k->images[i].arch), bytes(l, "image", k->images[i].data, k->images[i].bytes), c64(l, k->images[i].bytes));
+  return private_constant(l, "device_kernel",
+                          RECORD(l, string(l, k->entry), c32(l, k->lanes), c32(l, k->warps), c32(l, k->n_pointers), c32(l, k->n_sizes), c32(l, k->n_images), c32(l, k->overlaps),
+                                 c64(l, k->dynamic_bytes), k->n_sizes ? bytes(l, "sizes", k->size_bytes, k->n_sizes) : null(l), table(l, "images", rows, k->n_images)));
+}
+static val kernel_row(struct ll *l, const struct massrt_program *p, uint32_t i)
+{
+  const struct massrt_kernel *k = &p->kernels[i];
+  return RECORD(l, string(l, k->name), c64(l, k->scratch_bytes), k->device ? device_kernel(l, k->device) : null(l));
+}
+static val place_row(struct ll *l, const struct massrt_program *p, uint32_t i)
+{
+  const struct massrt_place *x = &p->places[i];
+  return RECORD(l, string(l, x->name), c32(l, x->kind), c32(l, x->align), c64(l, (uint64_t)x->arena_bytes));
+}
 static val launch_row(struct ll *l, const struct massrt_program *p, uint32_t i)
 {
   const struct massrt_launch *x = &p->launches[i];
@@ -94,21 +118,25 @@ static val kernel_symbol(struct ll *l, const char *name, unsigned level, bool se
   val fn = LLVMGetNamedFunction(l->m, s);
   return fn ? fn : hidden(LLVMAddFunction(l->m, s, LLVMFunctionType(LLVMVoidTypeInContext(l->c), (type[]){ l->ptr, l->i64, l->i64, l->ptr }, 4, 0)));
 }
+static val version(struct ll *l, const struct cg_target *t, unsigned ptx, val fn, val program)
+{
+  return RECORD(l, string(l, t->name), c32(l, t->level), c32(l, (uint32_t)t->kind), c32(l, cg_target_exact(t)), c32(l, ptx), fn, program);
+}
 static val version_row(struct ll *l, const struct cg_host *h, const struct cg_target *t)
 {
   val *fn = IR_NEWN(l->arena, val, h->p.n_kernels + 1);
-  for (uint32_t i = 0; i < h->p.n_kernels; i++) fn[i] = kernel_symbol(l, h->p.kernels[i].name, t->level, h->n_targets > 1);
-  return RECORD(l, string(l, t->name), c32(l, t->level), c32(l, 0), table(l, "kernels", fn, h->p.n_kernels), null(l));
+  for (uint32_t i = 0; i < h->p.n_kernels; i++) fn[i] = h->p.kernels[i].device ? null(l) : kernel_symbol(l, h->p.kernels[i].name, t->level, h->n_targets > 1);
+  return version(l, t, h->ptx, table(l, "kernels", fn, h->p.n_kernels), null(l));
 }
 static val other_row(struct ll *l, const struct cg_other *o)
 {
-  return RECORD(l, string(l, o->target->name), c32(l, o->target->level), c32(l, 0), null(l), hidden(LLVMAddGlobal(l->m, l->i8, o->symbol)));
+  return version(l, o->target, o->ptx, null(l), hidden(LLVMAddGlobal(l->m, l->i8, o->symbol)));
 }
 static val versions(struct ll *l, const struct cg_host *h)
 {
   val *rows = IR_NEWN(l->arena, val, h->n_targets + h->n_others + 1);
   unsigned n = 0;
-  for (unsigned level = 9; level-- > 0;) {
+  for (unsigned level = 1000; level-- > 0;) {
     for (unsigned i = 0; i < h->n_targets; i++)
       if (h->targets[i]->level == level) rows[n++] = version_row(l, h, h->targets[i]);
     for (unsigned i = 0; i < h->n_others; i++)
@@ -190,11 +218,11 @@ static val program(struct ll *l, const struct cg_host *h, const char *symbol)
     c32(l, MASSRT_MAGIC), c32(l, MASSRT_ABI_VERSION), c32(l, sizeof *p), c32(l, 0),
     string(l, p->name), string(l, p->producer), string(l, p->flags), string(l, p->hash),
     c32(l, p->n_exprs), c32(l, p->n_syms), c32(l, p->n_requires), c32(l, p->n_inputs), c32(l, p->n_outputs), c32(l, p->n_buffers),
-    c32(l, p->n_args), c32(l, p->n_kernels), c32(l, p->n_launches), c32(l, p->n_steps), c32(l, h->n_targets + h->n_others), c32(l, p->n_groups),
+    c32(l, p->n_args), c32(l, p->n_kernels), c32(l, p->n_launches), c32(l, p->n_steps), c32(l, h->n_targets + h->n_others), c32(l, p->n_groups), c32(l, p->n_places), c32(l, 0),
     TABLE(l, "exprs", p->n_exprs, expr_row), TABLE(l, "syms", p->n_syms, sym_row), TABLE(l, "requires", p->n_requires, require_row),
     TABLE(l, "inputs", p->n_inputs, input_row), TABLE(l, "outputs", p->n_outputs, output_row),
     TABLE(l, "buffers", p->n_buffers, buffer_row), TABLE(l, "args", p->n_args, arg_row), TABLE(l, "kernel_table", p->n_kernels, kernel_row),
-    TABLE(l, "launches", p->n_launches, launch_row), TABLE(l, "steps", p->n_steps, step_row), versions(l, h),
+    TABLE(l, "launches", p->n_launches, launch_row), TABLE(l, "steps", p->n_steps, step_row), versions(l, h), TABLE(l, "places", p->n_places, place_row),
     c64(l, (uint64_t)p->arena_bytes), c64(l, (uint64_t)p->live_bytes),
     weights(l, h), c64(l, p->weights_bytes),
     run_function(l, h, "run"),
@@ -295,6 +323,7 @@ static void put_buffers(struct ir_buf *b, const struct massrt_program *p)
     ir_buf_printf(b, "  buffer%u: ", i);
     put_value(b, p, x->bytes);
     ir_buf_printf(b, " bytes, steps %u..%u", x->first, x->last);
+    if (x->place) ir_buf_printf(b, ", on %s", p->places[x->place].name);
     if (x->offset >= 0) ir_buf_printf(b, ", at %lld", (long long)x->offset);
     ir_buf_printf(b, "\n");
   }
@@ -304,12 +333,12 @@ static void put_arg(struct ir_buf *b, const struct massrt_program *p, uint32_t i
   const struct massrt_arg *a = &p->args[i];
   switch (a->kind) {
   case MASSRT_A_BUFFER: ir_buf_printf(b, "buffer%u", a->index); break;
-  case MASSRT_A_WEIGHT: ir_buf_printf(b, "weights"); break;
+  case MASSRT_A_WEIGHT: case MASSRT_A_DEVICE_WEIGHT: ir_buf_printf(b, "weights"); break;
   case MASSRT_A_INPUT: ir_buf_printf(b, "input%u", a->index); break;
   case MASSRT_A_OUTPUT: ir_buf_printf(b, "output%u", a->index); break;
   default: put_value(b, p, a->index); return;
   }
-  if (a->offset || a->kind == MASSRT_A_WEIGHT) ir_buf_printf(b, "+%llu", (unsigned long long)a->offset);
+  if (a->offset || a->kind == MASSRT_A_WEIGHT || a->kind == MASSRT_A_DEVICE_WEIGHT) ir_buf_printf(b, "+%llu", (unsigned long long)a->offset);
 }
 static void put_launch(struct ir_buf *b, const struct massrt_program *p, const struct massrt_launch *x)
 {

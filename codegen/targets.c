@@ -51,6 +51,7 @@ enum { N_PROCESSORS = sizeof processors / sizeof *processors, N_GPUS = sizeof gp
 static struct cg_target named[N_PROCESSORS], here;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+bool cg_target_exact(const struct cg_target *t) { return t->arch && t->arch[strlen(t->arch) - 1] == 'a'; }
 static const struct cg_target *at_level(unsigned level)
 {
   const struct cg_target *t = &levels[0];

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum id { O_OUT, O_C, O_SHARED, O_HEADER, O_NAME, O_TARGET, O_DIM, O_SHAPE, O_LEVEL, O_NO_WINOGRAD, O_PLACE, O_EXTERNAL, O_EMIT, O_DUMP_AFTER, O_DUMP_DIR, O_STOP_AFTER, O_VERIFY,
+enum id { O_OUT, O_C, O_SHARED, O_HEADER, O_NAME, O_TARGET, O_DIM, O_SHAPE, O_LEVEL, O_NO_WINOGRAD, O_PLACE, O_EXTERNAL, O_NVRTC, O_EMIT, O_DUMP_AFTER, O_DUMP_DIR, O_STOP_AFTER, O_VERIFY,
           O_TIME, O_MD, O_MF, O_MT, O_JOBS, O_VERBOSE, O_QUIET, O_JSON, O_HELP, O_VERSION, O_EXPLAIN };
 static const struct row { const char *name; enum id id; const char *arg, *text; } rows[] = {
   { "-o", O_OUT, "FILE", "output; default: the model's stem with .bin, .o or .so" },
@@ -21,6 +21,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "-O3", O_LEVEL, NULL, "a wider search" },
   { "--no-winograd", O_NO_WINOGRAD, NULL, "only direct convolutions" },
   { "--place", O_PLACE, "FILE", "YAML: node patterns to places" },
+  { "--nvrtc", O_NVRTC, "FILE", "the NVRTC library (default: a toolkit's, PyPI's)" },
   { "--external-root", O_EXTERNAL, "DIR", "where external data may lie" },
   { "--emit", O_EMIT, "KIND", "write text instead: ir, graph, kernels, llvm, asm, cuda, opencl; -o DIR/: a file per kernel" },
   { "--dump-after", O_DUMP_AFTER, "PASS", "print the graph after a pass (all: after every one that changed something)" },
@@ -146,6 +147,7 @@ static int apply(struct ir_arena *a, struct options *o, const struct row *r, con
   case O_LEVEL: o->pass.level = r->name[2] - '0'; break;
   case O_NO_WINOGRAD: break;
   case O_PLACE: o->pass.place_file = v; break;
+  case O_NVRTC: o->nvrtc = v; break;
   case O_EXTERNAL: o->onnx.external_root = v; break;
   case O_EMIT: return set_emit(o, v);
   case O_DUMP_AFTER: return set_pass(r->name, &o->pass.dump_after, v);

@@ -9,22 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- the target, as passes see it ---- */
-static struct kir_sched *target_schedule(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, int level) { return cg_schedule(a, n, t->impl, level); }
-static struct kir_kern *target_lower(const struct ir_target *t, struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const char **why)
-{
-  struct kir_kern *k = cg_lower(a, n, s, t->impl, why);
-  if (k && !k->flat) cg_expand(k, t->impl);
-  return k;
-}
+/* ---- targets ---- */
 enum { MAX_TARGETS = 8 };
 static bool find_target(struct ir_diags *d, const char *name, size_t n, struct ir_target *out)
 {
   const struct cg_target *t = cg_target_find(name, n);
   if (!t)
     return ir_error(d, IR_M0401, NULL, NULL, "unknown target \"%.*s\"; expected cpu, cpu:x86-64-v2, cpu:x86-64-v3, cpu:x86-64-v4, cpu:PROCESSOR, cuda, cuda:sm_80 .. or opencl", (int)n, name);
-  bool cpu = t->kind == CG_CPU;
-  *out = (struct ir_target){ .name = t->name, .block = cpu ? 16 : 1, .plane_pad = cpu ? 16 : 0, .schedule = target_schedule, .lower = target_lower, .impl = t };
+  *out = target_of(t);
   return true;
 }
 /* "a,b,c": one target per x86-64 level, the highest first; the program picks when it starts. */
@@ -69,10 +61,11 @@ static void *chunk_worker(void *arg)
   struct chunks *all = arg;
   for (uint32_t i; (i = atomic_fetch_add(&all->next, 1)) < all->n;) {
     struct chunk *c = &all->v[i];
-    uint32_t n = c->last - c->first;
-    struct kir_kern **k = IR_NEWN(c->arena, struct kir_kern *, n + 1);
-    for (uint32_t j = 0; j < n; j++) k[j] = c->p->kernels.v[c->first + j].kern;
-    c->ok = cg_llvm(c->arena, k, n, c->t, c->form, &c->obj, &c->why);
+    uint32_t n = 0;
+    struct kir_kern **k = IR_NEWN(c->arena, struct kir_kern *, c->last - c->first + 1);
+    for (uint32_t j = c->first; j < c->last; j++)
+      if (!c->p->kernels.v[j].target->kind) k[n++] = c->p->kernels.v[j].kern;
+    c->ok = !n || cg_llvm(c->arena, k, n, c->t, c->form, &c->obj, &c->why);
   }
   return NULL;
 }
@@ -208,21 +201,37 @@ static bool emit_text(struct ir_arena *a, struct ir_diags *d, const struct optio
   return write_text(d, o->out, &b);
 }
 /* Objects of one version: its kernels, then its host program. The first version's program knows the others. */
-struct version { struct pass_program *p; struct chunks kernels; struct ir_buf host; };
-static void emit_version(struct ir_arena *a, const struct options *o, struct version *v, unsigned n, const char *prefix, const char *hash)
+struct version { struct pass_program *p; struct chunks kernels; struct device_code *device; struct ir_buf host; unsigned ptx; };
+static bool emit_version(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct version *v, unsigned n, const char *prefix, const char *hash)
 {
-  const struct cg_target *t = v->p->target->impl;
+  const struct cg_target *t = v->p->target->impl, *cpu = v->p->host ? v->p->host->impl : t;
   struct cg_other *others = IR_NEWN(a, struct cg_other, n + 1);
-  for (unsigned i = 1; i < n; i++) others[i - 1] = (struct cg_other){ v[i].p->target->impl, ir_arena_printf(a, "massrt_program%s", v[i].p->suffix) };
+  for (unsigned i = 1; i < n; i++) others[i - 1] = (struct cg_other){ v[i].p->target->impl, ir_arena_printf(a, "massrt_program%s", v[i].p->suffix), v[i].ptx };
   struct cg_host h = { .p = v->p->tables, .targets = &t, .n_targets = 1, .others = others, .n_others = n ? n - 1 : 0, .prefix = prefix, .weights_symbol = "massrt_weights",
-                       .symbol = n ? NULL : ir_arena_printf(a, "massrt_program%s", v->p->suffix) };
+                       .symbol = n ? NULL : ir_arena_printf(a, "massrt_program%s", v->p->suffix), .ptx = v->ptx };
+  struct massrt_kernel *kernels;
   h.p.name = stem(a, o->model);
   h.p.producer = "massc " MASSC_VERSION;
   h.p.flags = o->text;
   h.p.hash = hash;
+  if (v->p->target->kind) {
+    TRY(device_compile(a, d, o, v->p, v->ptx, &kernels, &v->device));
+    h.p.kernels = kernels;
+  }
   const char *why = NULL;
-  v->kernels = emit_kernels(a, v->p, t, o->pass.jobs, CG_OBJECT);
+  v->kernels = emit_kernels(a, v->p, cpu, o->pass.jobs, CG_OBJECT);
   if (!cg_host_emit(a, &h, CG_OBJECT, &v->host, &why)) ir_bug("host", "%s", why ? why : "no reason given");
+  return true;
+}
+/* PTX of the newest version that is not for one device only; it runs on all later ones. */
+static void choose_ptx(struct version *v, unsigned n)
+{
+  for (unsigned i = 0; i < n; i++) {
+    const struct cg_target *t = v[i].p->target->impl;
+    if (t->kind != CG_CUDA || cg_target_exact(t)) continue;
+    v[i].ptx = t->level;
+    return;
+  }
 }
 static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned n, const struct onnx_file *f)
 {
@@ -233,26 +242,33 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
   struct version v[MAX_TARGETS] = { 0 };
   struct pass_program *last = &p[n - 1];               /* its list of weights goes on from those before */
   uint32_t n_blobs = 0;
+  bool ok = true;
   for (unsigned i = 0; i < n; i++) v[i].p = &p[i];
+  choose_ptx(v, n);
   for (unsigned i = 0; i < n; i++) {
     progress(o, ir_arena_printf(a, "compiling %u kernels for %s", p[i].kernels.n, p[i].target->name));
     if (!i) p->tables.weights_bytes = last->weights_bytes;
-    emit_version(a, o, &v[i], i ? 0 : n, prefix, hash);
+    ok = ok && emit_version(a, d, o, &v[i], i ? 0 : n, prefix, hash);
     n_blobs += v[i].kernels.n + 1;
   }
   struct link_blob *blobs = IR_NEWN(a, struct link_blob, n_blobs + 1);
   n_blobs = 0;
   for (unsigned i = 0; i < n; i++) {
-    for (uint32_t k = 0; k < v[i].kernels.n; k++) blobs[n_blobs++] = (struct link_blob){ v[i].kernels.v[k].obj.s, v[i].kernels.v[k].obj.n, "kernels" };
+    for (uint32_t k = 0; k < v[i].kernels.n; k++)
+      if (v[i].kernels.v[k].obj.n) blobs[n_blobs++] = (struct link_blob){ v[i].kernels.v[k].obj.s, v[i].kernels.v[k].obj.n, "kernels" };
     blobs[n_blobs++] = (struct link_blob){ v[i].host.s, v[i].host.n, "host" };
   }
   struct weights_arg w = { last, d, out };
   struct link_job j = { .kind = o->kind, .out = out, .objects = blobs, .n_objects = n_blobs, .weights_symbol = "massrt_weights", .weights_bytes = last->weights_bytes,
                         .write_weights = write_weights, .arg = &w, .prefix = prefix, .verbose = o->verbose };
   progress(o, ir_arena_printf(a, "writing %.0f MB of weights", (double)last->weights_bytes * 1e-6));
-  bool ok = link_output(d, &j);
+  ok = ok && link_output(d, &j);
   progress(o, NULL);
-  for (unsigned i = 0; i < n; i++) { free_chunks(&v[i].kernels); ir_buf_deinit(&v[i].host); }
+  for (unsigned i = 0; i < n; i++) {
+    free_chunks(&v[i].kernels);
+    device_free(v[i].device, p[i].kernels.n);
+    ir_buf_deinit(&v[i].host);
+  }
   if (ok && o->kind != LINK_EXE) {
     struct ir_buf b = { 0 };
     struct massrt_program described = p->tables;
@@ -293,9 +309,17 @@ static double seconds(void)
 /* The graph passes once, then a program for each target from `schedule` on. */
 static bool run_passes(struct ir_module *m, const struct options *o, const struct ir_target *t, unsigned n, struct pass_program *p)
 {
+  static struct ir_target host;                          /* of what is placed on the processor beside a device */
   struct pass_ctx c = { .m = m, .opt = &o->pass, .target = t, .prog = p };
+  if (t->kind) {
+    host = target_of(cg_target_find("cpu:x86-64-v2", 13));
+    host.block = 1;
+    host.plane_pad = 0;
+    host.align = t->align;
+    c.host = &host;
+  }
   for (unsigned i = 0; i < n; i++) {
-    p[i] = (struct pass_program){ .arena = m->arena, .m = m, .target = &t[i], .level = o->pass.level, .arena_bytes = -1, .live_bytes = -1 };
+    p[i] = (struct pass_program){ .arena = m->arena, .m = m, .target = &t[i], .host = c.host, .level = o->pass.level, .arena_bytes = -1, .live_bytes = -1 };
     p[i].suffix = n == 1 ? "" : ir_arena_printf(m->arena, ".v%u", ((const struct cg_target *)t[i].impl)->level);
     if (i) {                                             /* weights in the same storage are shared */
       for (uint32_t k = 0; k < p[i - 1].weights.n; k++) ir_push(m->arena, &p[i].weights, p[i - 1].weights.v[k]);
@@ -307,14 +331,21 @@ static bool run_passes(struct ir_module *m, const struct options *o, const struc
   }
   return true;
 }
-/* Executables for GPUs are not made yet, and one kind of target has no text in another's language. */
+/* One kind of target has no text in another's language. */
 static bool target_fits(struct ir_diags *d, const struct options *o, const struct cg_target *t)
 {
   static const char *const texts[] = { [CG_CPU] = "llvm or asm", [CG_CUDA] = "cuda", [CG_OPENCL] = "opencl" };
-  bool program = !o->emit && !o->pass.stop_after && o->command != CMD_CHECK;
   bool wrong = t->kind == CG_CPU ? o->emit >= EMIT_CUDA : o->emit >= EMIT_LLVM && o->emit != (t->kind == CG_CUDA ? EMIT_CUDA : EMIT_OPENCL);
-  if (program && t->kind != CG_CPU) return ir_error(d, IR_M0401, NULL, NULL, "no executable is made for target %s yet; --emit=%s writes its kernels", t->name, texts[t->kind]);
   return !wrong || ir_error(d, IR_M0401, NULL, NULL, "target %s has no text of that kind; expected --emit=%s", t->name, texts[t->kind]);
+}
+/* A program for "cuda" has code for sm_80 and sm_90a; one for sm_90a alone gets code for sm_80 too, whose PTX runs on what comes later. */
+static const char *target_names(struct ir_arena *a, const struct options *o)
+{
+  if (!o->target) return o->emit == EMIT_CUDA ? "cuda" : o->emit == EMIT_OPENCL ? "opencl" : "cpu";
+  if (o->emit || o->command == CMD_CHECK) return o->target;
+  if (!strcmp(o->target, "cuda")) return "cuda:sm_80,sm_90a";
+  if (!strcmp(o->target, "cuda:sm_90a")) return ir_arena_printf(a, "%s,sm_80", o->target);
+  return o->target;
 }
 static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struct onnx_file **file)
 {
@@ -322,7 +353,7 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
   struct pass_program p[MAX_TARGETS];
   unsigned n;
   double t0 = seconds();
-  TRY(find_targets(d, o->target ? o->target : o->emit == EMIT_CUDA ? "cuda" : o->emit == EMIT_OPENCL ? "opencl" : "cpu", targets, &n));
+  TRY(find_targets(d, target_names(a, o), targets, &n));
   TRY(target_fits(d, o, targets[0].impl));
   TRY((*file = onnx_read(a, d, o->model, &o->onnx)) != NULL);
   TRY(!replaces_input(d, *file, o->out) && !replaces_input(d, *file, o->header));

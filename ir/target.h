@@ -3,14 +3,20 @@
 #define MASSC_IR_TARGET_H
 #include "ir/kernel/kir.h"
 
+/* How a device's kernel is launched: blocks of its grid, and the sizes that follow its pointers, in the kern's table. */
+struct ir_launch { const struct ir_ix *blocks; const struct ir_ix *const *size; unsigned n_sizes; };
 struct ir_target {
-  const char *name;                    /* "cpu:x86-64-v4" */
+  const char *name;                    /* "cpu:x86-64-v4", "cuda:sm_90a" */
+  const char *place;                   /* of nodes that --place does not mention: "cpu", "cuda:0" */
+  unsigned kind;                       /* of massrt_kind, abi.h; 0: the processor */
+  unsigned align;                      /* bytes, of buffers and weights */
   unsigned block;                      /* channels of a blocked activation layout; 1: none */
   unsigned plane_pad;                  /* elements behind each channel-block plane, against cache-set conflicts */
   /* The schedule record of a nest; level 0: the slow road. Never fails. */
   struct kir_sched *(*schedule)(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, int level);
   /* Nest and record to flat code; chooses the storage of arguments that are weights. NULL with *why: the record does not fit. */
   struct kir_kern *(*lower)(const struct ir_target *t, struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const char **why);
+  void (*launch)(const struct ir_target *t, struct ir_arena *a, const struct kir_kern *k, struct ir_launch *out);   /* NULL: tasks of the kern's grid, then its syms */
   const void *impl;                    /* codegen's own */
 };
 #endif

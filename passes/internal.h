@@ -36,6 +36,8 @@ struct pass_nodes { struct ir_node **v; uint32_t n, cap; };
 void pass_sort_nodes(struct pass_ctx *c, struct pass_nodes *s);   /* in the order of the graph's list; renumbers it */
 
 /* ---- the program (program.c) ---- */
+bool pass_on_device(const struct pass_ctx *c, const struct ir_node *n);
+static inline const struct ir_target *pass_target(const struct pass_ctx *c, const struct ir_node *n) { return c->host && !pass_on_device(c, n) ? c->host : c->target; }
 /* The value outside of a group that an argument of its nest stands for. */
 const struct ir_value *pass_outer_value(const struct ir_node *n, const struct kir_arr *arg);
 const struct ir_ix *pass_stored_bytes(struct ir_module *m, const struct ir_value *v);   /* with its layout's halo and padding */

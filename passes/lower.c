@@ -20,7 +20,7 @@ static void *worker(void *arg)
     struct pass_kernel *k = &p->kernels.v[i];
     const char *why = NULL;
     if (is_contraction(k) != w->contractions) continue;
-    k->kern = w->c->target->lower(w->c->target, k->arena, k->nest, k->sched, &why);
+    k->kern = k->target->lower(k->target, k->arena, k->nest, k->sched, &why);
     if (!k->kern) ir_bug("lower", "kernel %s: %s", k->name, why ? why : "no reason given");
     k->kern->name = k->name;
   }

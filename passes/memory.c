@@ -13,26 +13,29 @@ static uint32_t last_use(const struct ir_value *v, uint32_t at)
     if (range_of(v->uses.v[u])->last > at) at = range_of(v->uses.v[u])->last;
   return at;
 }
-static void add_buffer(struct pass_program *p, const struct ir_value *v, uint32_t first, uint32_t last)
+static void add_buffer(const struct pass_ctx *c, const struct ir_value *v, uint32_t first, uint32_t last)
 {
-  ir_push(p->arena, &p->buffers, ((struct pass_buffer){ .v = v, .bytes = pass_stored_bytes(p->m, v), .first = first, .last = last, .offset = -1 }));
+  struct pass_program *p = c->prog;
+  bool device = pass_on_device(c, v->def ? v->def : v->graph->owner);
+  ir_push(p->arena, &p->buffers, ((struct pass_buffer){ .v = v, .place = device, .bytes = pass_stored_bytes(p->m, v), .first = first, .last = last, .offset = -1 }));
 }
 /* The counter and the carried values live as long as the loop does; what is stacked is written while it runs, what it carries out when it ends. */
-static void add_loop(struct pass_program *p, const struct ir_node *n)
+static void add_loop(const struct pass_ctx *c, const struct ir_node *n)
 {
+  struct pass_program *p = c->prog;
   struct range r = *range_of(n);
   unsigned carried = (unsigned)ir_attr_get_int(n, "carried");
-  for (unsigned k = 0; k <= carried; k++) add_buffer(p, n->body[0]->params.v[k], r.first, r.last);
+  for (unsigned k = 0; k <= carried; k++) add_buffer(c, n->body[0]->params.v[k], r.first, r.last);
   for (unsigned k = 0; k < n->n_out; k++)
-    if (n->graph != p->m->main || !ir_value_is_result(n->out[k])) add_buffer(p, n->out[k], k < carried ? r.last : r.first, last_use(n->out[k], r.last));
+    if (n->graph != p->m->main || !ir_value_is_result(n->out[k])) add_buffer(c, n->out[k], k < carried ? r.last : r.first, last_use(n->out[k], r.last));
 }
 /* A body's results are read at the loop's end. */
-static void add_results(struct pass_program *p, const struct ir_node *n, uint32_t at)
+static void add_results(const struct pass_ctx *c, const struct ir_node *n, uint32_t at)
 {
   const struct ir_node *loop = n->graph->owner;
   for (unsigned k = 0; k < n->n_out; k++) {
     bool result = ir_value_is_result(n->out[k]);
-    if (!result || loop) add_buffer(p, n->out[k], at, last_use(n->out[k], result ? range_of(loop)->last : at));
+    if (!result || loop) add_buffer(c, n->out[k], at, last_use(n->out[k], result ? range_of(loop)->last : at));
   }
 }
 static void add_buffers(struct pass_ctx *c)
@@ -45,8 +48,8 @@ static void add_buffers(struct pass_ctx *c)
   }
   for (uint32_t i = 0; i < p->groups.n; i++) {
     if (p->groups.v[i].end) continue;
-    if (p->groups.v[i].node->op == IR_OP_loop) add_loop(p, p->groups.v[i].node);
-    else add_results(p, p->groups.v[i].node, i);
+    if (p->groups.v[i].node->op == IR_OP_loop) add_loop(c, p->groups.v[i].node);
+    else add_results(c, p->groups.v[i].node, i);
   }
 }
 static bool overlap(const struct massrt_span *a, const struct massrt_span *b) { return a->first <= b->last && b->first <= a->last; }
@@ -69,21 +72,38 @@ static bool most_bytes(struct ir_module *m, const struct ir_ix *e, int64_t *out)
   ir_ix_range(e, &lo, out);
   return *out <= MOST_BYTES;
 }
+/* A plan for the buffers of one place; b: memory for all spans. */
+static bool plan_place(struct pass_ctx *c, uint32_t place, struct massrt_span *b, int64_t *out_total, int64_t *out_live)
+{
+  struct pass_program *p = c->prog;
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < p->buffers.n; i++) {
+    const struct pass_buffer *u = &p->buffers.v[i];
+    if (u->place != place) continue;
+    b[n] = (struct massrt_span){ .first = u->first, .last = u->last };
+    most_bytes(c->m, u->bytes, &b[n++].bytes);
+  }
+  unsigned align = place ? c->target->align : MASSRT_ALIGN;
+  if (massrt_plan(b, n, align, IR_NEWN(c->scratch, char, massrt_plan_workspace(n)), out_total, out_live))
+    return ir_error(c->m->diags, IR_M0201, NULL, NULL, "activations need more than 2^63 bytes");
+  check(b, n);
+  n = 0;
+  for (uint32_t i = 0; i < p->buffers.n; i++)
+    if (p->buffers.v[i].place == place) p->buffers.v[i].offset = b[n++].offset;
+  return true;
+}
 bool pass_memory(struct pass_ctx *c)
 {
   struct pass_program *p = c->prog;
+  int64_t most, live[2];
   add_buffers(c);
-  uint32_t n = p->buffers.n;
-  struct massrt_span *b = IR_NEWN(c->scratch, struct massrt_span, n + 1);
-  p->arena_bytes = p->live_bytes = -1;
-  for (uint32_t i = 0; i < n; i++) {
-    b[i] = (struct massrt_span){ .first = p->buffers.v[i].first, .last = p->buffers.v[i].last };
-    if (!most_bytes(c->m, p->buffers.v[i].bytes, &b[i].bytes)) return true;     /* planned when the shapes are known */
-  }
-  if (massrt_plan(b, n, MASSRT_ALIGN, IR_NEWN(c->scratch, char, massrt_plan_workspace(n)), &p->arena_bytes, &p->live_bytes))
-    return ir_error(c->m->diags, IR_M0201, NULL, NULL, "activations need more than 2^63 bytes");
-  check(b, n);
-  for (uint32_t i = 0; i < n; i++) p->buffers.v[i].offset = b[i].offset;
-  c->changed = n > 0;
+  struct massrt_span *b = IR_NEWN(c->scratch, struct massrt_span, p->buffers.n + 1);
+  p->arena_bytes = p->device_bytes = p->live_bytes = -1;
+  c->changed = p->buffers.n > 0;
+  for (uint32_t i = 0; i < p->buffers.n; i++)
+    if (!most_bytes(c->m, p->buffers.v[i].bytes, &most)) return true;               /* planned when the shapes are known */
+  TRY(plan_place(c, 0, b, &p->arena_bytes, &live[0]));
+  TRY(plan_place(c, 1, b, &p->device_bytes, &live[1]));
+  p->live_bytes = live[0] + live[1];
   return true;
 }

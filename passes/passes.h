@@ -23,6 +23,7 @@ struct pass_kernel {                   /* a distinct kernel: groups of equal nes
   struct kir_sched *sched;
   struct kir_kern *kern;               /* after lower */
   struct ir_arena *arena;              /* its own: lowering runs in parallel */
+  const struct ir_target *target;
   uint64_t hash;
   const char *name;                    /* function symbol */
 };
@@ -38,11 +39,11 @@ struct pass_weight {                   /* a stored weight: a value in the layout
   const struct kir_arr *arr;
   uint64_t offset, bytes, hash;
 };
-struct pass_buffer { const struct ir_value *v; const struct ir_ix *bytes; uint32_t first, last; int64_t offset; };
+struct pass_buffer { const struct ir_value *v; const struct ir_ix *bytes; uint32_t first, last, place; int64_t offset; };
 struct pass_program {
   struct ir_arena *arena;
   struct ir_module *m;
-  const struct ir_target *target;
+  const struct ir_target *target, *host;     /* host: as of the context */
   int level;
   const char *suffix;                  /* of kernel names, when several versions go into one executable; or "" */
   IR_VEC(struct pass_kernel) kernels;
@@ -50,7 +51,7 @@ struct pass_program {
   IR_VEC(struct pass_buffer) buffers;
   IR_VEC(struct pass_weight) weights;
   uint64_t weights_bytes;
-  int64_t arena_bytes, live_bytes;     /* static plan; -1: per shape */
+  int64_t arena_bytes, device_bytes, live_bytes;       /* static plan, of place 0, of place 1, of both; -1: per shape */
   struct massrt_program tables;        /* steps: the tables of abi.h but for functions and weights */
 };
 
@@ -59,6 +60,7 @@ struct pass_ctx {
   struct ir_arena *scratch;            /* one pass's; reset behind it */
   const struct pass_options *opt;
   const struct ir_target *target;
+  const struct ir_target *host;        /* of what is placed on the processor when target is a device; else NULL */
   struct pass_program *prog;
   bool changed;                        /* set by a pass that changed something */
 };

@@ -1,9 +1,10 @@
-/* place: gives every node a place, by the patterns of --place or "cpu", and puts a transfer wherever a value crosses places.
+/* place: gives every node a place, by the patterns of --place or the target's (the processor, or its device), and puts a transfer wherever a value crosses places.
  *
  * The file is a YAML mapping from a glob pattern over ONNX node names to a place, first match wins:
  *     "/features/?*": cpu
  *     "*":           cpu:1
- * Places known here: cpu, cpu:1 .. cpu:15. A value is transferred once per place that reads it. Weights belong to whoever reads them.
+ * Places known here: cpu, cpu:1 .. cpu:15, and the target's device. Inputs and results are the processor's, and so is every loop, with its body. A value is
+ * transferred once per place that reads it. Weights belong to whoever reads them.
  * Requires: nothing. Keeps: values. Afterwards only transfers read across places. */
 #include "passes/internal.h"
 #include <errno.h>
@@ -15,9 +16,17 @@
 struct row { const char *pattern, *place; bool used; };
 typedef IR_VEC(struct row) rows_vec;
 
-static bool known_place(const char *s)
+/* The target's place, when s names it: "cuda" or "cuda:0". NULL else. */
+static const char *device_place(const struct pass_ctx *c, const char *s)
+{
+  if (!c->target || !c->target->kind) return NULL;
+  size_t n = strcspn(c->target->place, ":");
+  return !strcmp(s, c->target->place) || (!strncmp(s, c->target->place, n) && !s[n]) ? c->target->place : NULL;
+}
+static bool known_place(const struct pass_ctx *c, const char *s)
 {
   char *end;
+  if (device_place(c, s)) return true;
   if (!strcmp(s, "cpu")) return true;
   if (strncmp(s, "cpu:", 4) || !s[4]) return false;
   long k = strtol(s + 4, &end, 10);
@@ -45,7 +54,9 @@ static bool read_rows(struct pass_ctx *c, FILE *f, rows_vec *rows)
       if (!depth) { ok = bad_yaml(c, "a plain value", e.start_mark.line); break; }
       if (!key) { key = ir_arena_strdup(c->m->arena, (const char *)e.data.scalar.value); break; }
       const char *place = ir_arena_strdup(c->m->arena, (const char *)e.data.scalar.value);
-      if (!known_place(place)) ok = ir_error(c->m->diags, IR_M0403, NULL, NULL, "%s:%zu: unknown place \"%s\"; known are cpu and cpu:1 to cpu:15", c->opt->place_file, e.start_mark.line + 1, place);
+      if (!known_place(c, place)) ok = ir_error(c->m->diags, IR_M0403, NULL, NULL, "%s:%zu: unknown place \"%s\"; known are cpu and cpu:1 to cpu:15%s%s", c->opt->place_file, e.start_mark.line + 1, place,
+                           c->target && c->target->kind ? ", and " : "", c->target && c->target->kind ? c->target->place : "");
+      if (device_place(c, place)) place = device_place(c, place);
       ir_push(c->m->arena, rows, ((struct row){ key, place, false }));
       key = NULL;
       break;
@@ -67,12 +78,13 @@ static bool read_file(struct pass_ctx *c, rows_vec *rows)
   fclose(f);
   return ok;
 }
-static const char *place_of(const struct ir_node *n, const rows_vec *rows)
+static const char *place_of(const struct pass_ctx *c, const struct ir_node *n, const rows_vec *rows)
 {
+  if (n->op == IR_OP_loop) return "cpu";                 /* its condition is looked at there */
   for (uint32_t r = 0; r < rows->n; r++)
     for (unsigned i = 0; n->prov && i < n->prov->n; i++)
       if (!fnmatch(rows->v[r].pattern, n->prov->name[i], 0)) { rows->v[r].used = true; return rows->v[r].place; }
-  return "cpu";
+  return c->target ? c->target->place : "cpu";
 }
 static const char *value_place(const struct ir_value *v) { return v->def ? v->def->place : "cpu"; }
 
@@ -99,7 +111,7 @@ bool pass_place(struct pass_ctx *c)
 {
   rows_vec rows = { 0 };
   if (c->opt->place_file) TRY(read_file(c, &rows));
-  for (struct ir_node *n = c->m->main->first; n; n = n->next) n->place = place_of(n, &rows);
+  for (struct ir_node *n = c->m->main->first; n; n = n->next) n->place = place_of(c, n, &rows);
   for (struct ir_node *n = c->m->main->first; n; n = n->next)
     if (n->op == IR_OP_loop) settle(n->body[0], n->place);
   for (uint32_t r = 0; r < rows.n; r++)
@@ -112,5 +124,11 @@ bool pass_place(struct pass_ctx *c)
       c->changed = true;
     }
   }
+  struct ir_graph *g = c->m->main;
+  for (uint32_t i = 0; i < g->results.n; i++)
+    if (g->results.v[i]->def && !pass_is_weight(g->results.v[i]) && pass_on_device(c, g->results.v[i]->def)) {
+      g->results.v[i] = transferred(c, g->results.v[i], "cpu");
+      c->changed = true;
+    }
   return true;
 }

@@ -1,6 +1,8 @@
 /* What the passes that make the program share, and its text. */
 #include "passes/internal.h"
+#include <string.h>
 
+bool pass_on_device(const struct pass_ctx *c, const struct ir_node *n) { return c->target && c->target->kind && n->place && !strcmp(n->place, c->target->place); }
 const struct ir_value *pass_outer_value(const struct ir_node *n, const struct kir_arr *arg)
 {
   if (!n->n_body) return arg->value;

@@ -67,12 +67,12 @@ static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, uint64
 {
   struct pass_program *p = c->prog;
   for (uint32_t i = 0; i < p->kernels.n; i++)
-    if (p->kernels.v[i].hash == hash) return i;
-  struct pass_kernel k = { .hash = hash, .arena = ir_arena_create(), .name = kernel_name(p, node, hash) };
+    if (p->kernels.v[i].hash == hash && p->kernels.v[i].target == pass_target(c, node)) return i;
+  struct pass_kernel k = { .target = pass_target(c, node), .hash = hash, .arena = ir_arena_create(), .name = kernel_name(p, node, hash) };
   for (uint32_t i = 0; i < p->kernels.n; i++)
     if (!strcmp(p->kernels.v[i].name, k.name)) k.name = ir_arena_printf(p->arena, "%s%08x", k.name, (unsigned)hash);
   k.nest = kir_nest_of(k.arena, node);
-  k.sched = c->target->schedule(c->target, k.arena, k.nest, c->opt->level);
+  k.sched = k.target->schedule(k.target, k.arena, k.nest, c->opt->level);
   ir_push(p->arena, &p->kernels, k);
   return p->kernels.n - 1;
 }
@@ -91,7 +91,7 @@ static void split_unschedulable(struct pass_ctx *c)
     next = n->next;
     if (n->op != IR_OP_group || !compound(n)) continue;
     const struct kir_nest *nest = kir_nest_of(a, n);
-    if (nest && strcmp(c->target->schedule(c->target, a, nest, c->opt->level)->kind, "naive")) continue;
+    if (nest && strcmp(pass_target(c, n)->schedule(pass_target(c, n), a, nest, c->opt->level)->kind, "naive")) continue;
     struct ir_node *before = n->prev;
     bool composite = !strcmp(ir_attr_get_str(n, "anchor"), "composite");
     pass_split_group(c, n, composite);
@@ -124,7 +124,7 @@ static bool schedule_graph(struct pass_ctx *c)
       struct ir_arena *a = p->arena;
       g.nest = kir_nest_of(a, n);
       if (!g.nest) return ir_error(c->m->diags, IR_M0301, n->prov && n->prov->n ? n->prov->name[0] : NULL, n->name, "no kernel exists for this operation yet");
-      struct kir_sched *s = c->target->schedule(c->target, a, g.nest, c->opt->level);
+      struct kir_sched *s = pass_target(c, n)->schedule(pass_target(c, n), a, g.nest, c->opt->level);
       g.kernel = kernel_of(c, n, identity(g.nest, s));
       g.work = ir_ix_move(c->m->ixs, work_of(g.nest));
       g.bytes = ir_ix_move(c->m->ixs, bytes_of(g.nest));

@@ -109,13 +109,14 @@ static struct massrt_io io_of(struct tables *t, const char *name, const struct i
 /* ---- arguments and launches ---- */
 /* A parameter that has memory of its own: the counter, or a carried value. */
 static bool inside_loop(const struct ir_value *v) { return v->index <= ir_attr_get_int(v->graph->owner, "carried"); }
-static struct massrt_arg where(struct tables *t, const struct ir_value *v, const struct kir_arr *arr)
+/* device: where a kernel of the device finds it */
+static struct massrt_arg where(struct tables *t, const struct ir_value *v, const struct kir_arr *arr, bool device)
 {
   struct pass_program *p = t->c->prog;
   const struct ir_graph *g = t->c->m->main;
   while (v->graph->owner && !v->def && !inside_loop(v)) v = v->graph->owner->in[v->index];   /* captured: what it is outside */
   if (!v->def && !v->graph->owner) return (struct massrt_arg){ MASSRT_A_INPUT, v->index, 0 };
-  if (pass_is_weight(v)) return (struct massrt_arg){ MASSRT_A_WEIGHT, 0, p->weights.v[pass_weight_find(p, v, arr)].offset };
+  if (pass_is_weight(v)) return (struct massrt_arg){ device ? MASSRT_A_DEVICE_WEIGHT : MASSRT_A_WEIGHT, 0, p->weights.v[pass_weight_find(p, v, arr)].offset };
   for (uint32_t i = 0; i < g->results.n && v->graph == g; i++)
     if (g->results.v[i] == v) return (struct massrt_arg){ MASSRT_A_OUTPUT, i, 0 };
   for (uint32_t i = 0; i < p->buffers.n; i++)
@@ -136,19 +137,23 @@ static void launch(struct tables *t, const struct pass_group *g)
   const struct pass_kernel *k = &t->c->prog->kernels.v[g->kernel];
   uint32_t first = t->args.n;
   for (uint32_t i = 0; i < k->kern->args.n; i++)
-    ir_push(t->a, &t->args, where(t, pass_outer_value(g->node, g->nest->args.v[i]), k->kern->args.v[i]));
-  for (uint32_t i = 0; i < k->kern->syms.n; i++)
-    ir_push(t->a, &t->args, ((struct massrt_arg){ MASSRT_A_EXPR, expr(t, ir_ix_move(ixs, k->kern->syms.v[i])), 0 }));
+    ir_push(t->a, &t->args, where(t, pass_outer_value(g->node, g->nest->args.v[i]), k->kern->args.v[i], k->target->kind != 0));
+  struct ir_launch l = { .size = k->kern->syms.v, .n_sizes = k->kern->syms.n };
   const struct ir_ix *tasks = ir_ix_int(ixs, 1);
-  for (uint32_t i = 0; i < k->kern->grid.n; i++) tasks = ir_ix_mul(tasks, ir_ix_move(ixs, k->kern->grid.v[i].trips));
+  if (k->target->launch) {
+    k->target->launch(k->target, t->a, k->kern, &l);
+    tasks = ir_ix_move(ixs, l.blocks);
+  } else
+    for (uint32_t i = 0; i < k->kern->grid.n; i++) tasks = ir_ix_mul(tasks, ir_ix_move(ixs, k->kern->grid.v[i].trips));
+  for (uint32_t i = 0; i < l.n_sizes; i++) ir_push(t->a, &t->args, ((struct massrt_arg){ MASSRT_A_EXPR, expr(t, ir_ix_move(ixs, l.size[i])), 0 }));
   ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_LAUNCH, t->launches.n, 0, 0 }));
   ir_push(t->a, &t->launches, ((struct massrt_launch){ g->kernel, first, t->args.n - first, expr(t, tasks), expr(t, g->work), expr(t, g->bytes), provenance(t, g->node), k->name }));
 }
 static void copy(struct tables *t, const struct ir_value *from, const struct ir_value *to)
 {
   uint32_t first = t->args.n;
-  ir_push(t->a, &t->args, where(t, from, NULL));
-  ir_push(t->a, &t->args, where(t, to, NULL));
+  ir_push(t->a, &t->args, where(t, from, NULL, false));
+  ir_push(t->a, &t->args, where(t, to, NULL, false));
   ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_COPY, first, first + 1, expr(t, pass_stored_bytes(t->c->m, to)) }));
 }
 /* The carried values start as the operands; the loop's arguments are condition, count and counter. */
@@ -158,9 +163,9 @@ static void loop_begins(struct tables *t, struct ir_node *n)
   for (unsigned k = 0; k < ir_attr_get_int(n, "carried"); k++) copy(t, n->in[k + 1], g->params.v[k + 1]);
   n->scratch = (void *)(uintptr_t)t->steps.n;
   uint32_t first = t->args.n;
-  ir_push(t->a, &t->args, where(t, g->params.v[1], NULL));
-  ir_push(t->a, &t->args, where(t, n->in[0], NULL));
-  ir_push(t->a, &t->args, where(t, g->params.v[0], NULL));
+  ir_push(t->a, &t->args, where(t, g->params.v[1], NULL, false));
+  ir_push(t->a, &t->args, where(t, n->in[0], NULL, false));
+  ir_push(t->a, &t->args, where(t, g->params.v[0], NULL, false));
   ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_LOOP, first, 0, 0 }));
 }
 static void loop_ends(struct tables *t, const struct ir_node *n)
@@ -171,8 +176,8 @@ static void loop_ends(struct tables *t, const struct ir_node *n)
   uint32_t at = (uint32_t)(uintptr_t)n->scratch, counter = begin->a + 2;
   for (unsigned k = carried; k < n->n_out; k++) {
     uint32_t first = t->args.n;
-    ir_push(t->a, &t->args, where(t, g->results.v[k], NULL));
-    ir_push(t->a, &t->args, where(t, n->out[k], NULL));
+    ir_push(t->a, &t->args, where(t, g->results.v[k], NULL, false));
+    ir_push(t->a, &t->args, where(t, n->out[k], NULL, false));
     ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_STACK, first, counter, expr(t, pass_stored_bytes(t->c->m, g->results.v[k])) }));
   }
   for (unsigned k = 0; k < carried; k++) copy(t, g->results.v[k], g->params.v[k + 1]);
@@ -201,16 +206,19 @@ bool pass_steps(struct pass_ctx *c)
   struct massrt_require *req = IR_NEWN(t.a, struct massrt_require, c->m->requires.n + 1);
   for (uint32_t i = 0; i < c->m->requires.n; i++) req[i] = (struct massrt_require){ expr(&t, c->m->requires.v[i].e), c->m->requires.v[i].eq, c->m->requires.v[i].why };
   struct massrt_buffer *buf = IR_NEWN(t.a, struct massrt_buffer, p->buffers.n + 1);
-  for (uint32_t i = 0; i < p->buffers.n; i++) buf[i] = (struct massrt_buffer){ expr(&t, p->buffers.v[i].bytes), p->buffers.v[i].first, p->buffers.v[i].last, 0, p->buffers.v[i].offset };
+  for (uint32_t i = 0; i < p->buffers.n; i++) buf[i] = (struct massrt_buffer){ expr(&t, p->buffers.v[i].bytes), p->buffers.v[i].first, p->buffers.v[i].last, p->buffers.v[i].place, p->buffers.v[i].offset };
   struct massrt_kernel *ker = IR_NEWN(t.a, struct massrt_kernel, p->kernels.n + 1);
-  for (uint32_t i = 0; i < p->kernels.n; i++) ker[i] = (struct massrt_kernel){ p->kernels.v[i].name, p->kernels.v[i].kern->scratch_bytes };
+  for (uint32_t i = 0; i < p->kernels.n; i++) ker[i] = (struct massrt_kernel){ p->kernels.v[i].name, p->kernels.v[i].kern->scratch_bytes, NULL };
   for (uint32_t i = 0; i < p->groups.n; i++)
     step(&t, &p->groups.v[i]);
+  struct massrt_place *places = IR_NEWN(t.a, struct massrt_place, 2);
+  places[0] = (struct massrt_place){ "cpu", MASSRT_K_CPU, MASSRT_ALIGN, p->arena_bytes };
+  if (c->target->kind) places[1] = (struct massrt_place){ c->target->place, c->target->kind, c->target->align, p->device_bytes };
   p->tables = (struct massrt_program){
     .magic = MASSRT_MAGIC, .abi = MASSRT_ABI_VERSION, .bytes = sizeof(struct massrt_program),
     .n_exprs = t.exprs.n, .n_syms = t.syms.n, .n_requires = c->m->requires.n, .n_inputs = g->params.n, .n_outputs = g->results.n, .n_buffers = p->buffers.n,
-    .n_args = t.args.n, .n_kernels = p->kernels.n, .n_launches = t.launches.n, .n_steps = t.steps.n, .n_groups = p->groups.n,
-    .exprs = t.exprs.v, .syms = t.syms.v, .requires_ = req, .inputs = in, .outputs = out, .buffers = buf, .args = t.args.v, .kernels = ker, .launches = t.launches.v, .steps = t.steps.v,
+    .n_args = t.args.n, .n_kernels = p->kernels.n, .n_launches = t.launches.n, .n_steps = t.steps.n, .n_groups = p->groups.n, .n_places = c->target->kind ? 2 : 1,
+    .exprs = t.exprs.v, .syms = t.syms.v, .requires_ = req, .inputs = in, .outputs = out, .buffers = buf, .args = t.args.v, .kernels = ker, .launches = t.launches.v, .steps = t.steps.v, .places = places,
     .arena_bytes = p->arena_bytes, .live_bytes = p->live_bytes, .weights_bytes = p->weights_bytes,
   };
   c->changed = true;

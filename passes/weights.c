@@ -41,11 +41,12 @@ static void add_weight(struct pass_ctx *c, const struct ir_value *v, const struc
 {
   struct pass_program *p = c->prog;
   int64_t elems;
+  uint64_t align = c->target->align;
   for (uint32_t i = 0; i < p->weights.n; i++)
     if (p->weights.v[i].v == v && same_storage(p->weights.v[i].arr, arr)) return;
   if (!kir_arg_size(arr, NULL, 0, &elems)) ir_bug("weights", "a weight of unknown size");
   struct pass_weight w = { .v = v, .arr = arr, .offset = p->weights_bytes, .bytes = (uint64_t)elems * ir_elem_bytes(arr->elem) };
-  p->weights_bytes = (w.offset + w.bytes + MASSRT_ALIGN - 1) / MASSRT_ALIGN * MASSRT_ALIGN;
+  p->weights_bytes = (w.offset + w.bytes + align - 1) / align * align;
   ir_push(p->arena, &p->weights, w);
 }
 bool pass_weights(struct pass_ctx *c)

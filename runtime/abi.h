@@ -7,7 +7,7 @@
 #define MASSRT_ABI_H
 #include <stdint.h>
 
-#define MASSRT_ABI_VERSION 3u
+#define MASSRT_ABI_VERSION 4u
 #define MASSRT_MAGIC 0x4353414du /* "MASC" */
 #define MASSRT_ALIGN 64          /* bytes; every buffer and weight starts at a multiple */
 #define MASSRT_NO_EXPR UINT32_MAX
@@ -30,18 +30,33 @@ struct massrt_io {                                                          /* a
   const char *const *dim_names;                                             /* printed for dims that are not constant: "batch", "2*n + 1" */
 };
 
-struct massrt_buffer { uint32_t bytes /* expression */, first, last /* places in the order of sub-graphs that use it */, pad; int64_t offset; /* static plan; -1: planned per shape */ };
+struct massrt_buffer { uint32_t bytes /* expression */, first, last /* places in the order of sub-graphs that use it */, place; int64_t offset; /* static plan; -1: planned per shape */ };
 
-enum massrt_arg_kind { MASSRT_A_BUFFER /* arena + offset of buffer `index` */, MASSRT_A_WEIGHT /* weights + offset */, MASSRT_A_INPUT, MASSRT_A_OUTPUT, MASSRT_A_EXPR /* value `index` */ };
+enum massrt_arg_kind { MASSRT_A_BUFFER /* arena + offset of buffer `index` */, MASSRT_A_WEIGHT /* weights + offset */, MASSRT_A_INPUT, MASSRT_A_OUTPUT, MASSRT_A_EXPR /* value `index` */,
+                       MASSRT_A_DEVICE_WEIGHT /* the device's copy of weights, + offset */ };
 struct massrt_arg { uint32_t kind, index; uint64_t offset; };
 
 union massrt_word { void *p; int64_t i; };
 /* Tasks t0 <= t < t1 of a kernel. scratch: the kernel's scratch_bytes, aligned to 64, this thread's own. */
 typedef void massrt_kernel_fn(const union massrt_word *args, int64_t t0, int64_t t1, void *scratch);
 
+/* Code for a device. A cubin runs on its own major version from its minor on, `exact` (sm_90a) on no other; PTX on its version and all later ones; OpenCL C is
+ * built when it is first needed. */
+enum massrt_image_form { MASSRT_I_CUBIN, MASSRT_I_PTX, MASSRT_I_OPENCL };
+struct massrt_image { uint32_t form, arch /* 80 */; const void *data; uint64_t bytes; };
+/* A kernel for a device: its arguments are pointers, then sizes of 4 or 8 bytes; a task of a launch is one block of lanes * warps threads. */
+struct massrt_device_kernel {
+  const char *entry;
+  uint32_t lanes, warps, n_pointers, n_sizes, n_images;
+  uint32_t overlaps;                                                        /* it waits itself for the kernel before it (griddepcontrol.wait), and may start early */
+  uint64_t dynamic_bytes;                                                   /* shared memory to ask for */
+  const uint8_t *size_bytes;
+  const struct massrt_image *images;
+};
 struct massrt_kernel {
   const char *name;                                                         /* symbol of the function, from content */
   uint64_t scratch_bytes;
+  const struct massrt_device_kernel *device;                                /* NULL: a function of the processor */
 };
 struct massrt_launch {                                                      /* one use of a kernel */
   uint32_t kernel, first_arg, n_args, tasks /* expression */;
@@ -58,12 +73,18 @@ enum massrt_step_kind {
 };
 struct massrt_step { uint32_t kind, a, b, c; };
 
-/* One compiled version. The first whose `level` the processor has is used. */
+/* Where buffers lie and kernels run. Place 0 is the processor; there is at most one other. */
+enum massrt_kind { MASSRT_K_CPU, MASSRT_K_CUDA, MASSRT_K_OPENCL };
+struct massrt_place { const char *name /* "cpu", "cuda:0" */; uint32_t kind, align /* bytes; of buffers and weights */; int64_t arena_bytes; /* static plan's total; -1: planned per shape */ };
+
+/* One compiled version. The first that the processor, or the device of its kind, can run is used. */
 struct massrt_program;
 struct massrt_version {
-  const char *target;                                                       /* "cpu:x86-64-v4" */
-  uint32_t level, pad;                                                      /* x86-64 level: 1 .. 4 */
-  massrt_kernel_fn *const *fn;                                              /* one per kernel */
+  const char *target;                                                       /* "cpu:x86-64-v4", "cuda:sm_90a" */
+  uint32_t level;                                                           /* x86-64 level: 1 .. 4; CUDA: 80, 90 */
+  uint32_t kind;                                                            /* of massrt_kind */
+  uint32_t exact, ptx;                                                      /* CUDA: level and no other; oldest device that its PTX runs on, 0: it has none */
+  massrt_kernel_fn *const *fn;                                              /* one per kernel; NULL where it is a device's */
   const struct massrt_program *program;                                     /* a version with tables of its own (other tiles, other packed weights): then fn is NULL,
                                                                                and that program's first version is meant. NULL: the tables of this program */
 };
@@ -72,13 +93,13 @@ struct massrt_exec;                                                         /* a
 struct massrt_program {
   uint32_t magic, abi, bytes /* sizeof */, pad;
   const char *name, *producer /* "massc 0.1" */, *flags, *hash;
-  uint32_t n_exprs, n_syms, n_requires, n_inputs, n_outputs, n_buffers, n_args, n_kernels, n_launches, n_steps, n_versions, n_groups;
+  uint32_t n_exprs, n_syms, n_requires, n_inputs, n_outputs, n_buffers, n_args, n_kernels, n_launches, n_steps, n_versions, n_groups, n_places, pad2;
   const struct massrt_expr *exprs; const struct massrt_sym *syms; const struct massrt_require *requires_;
   const struct massrt_io *inputs, *outputs;
   const struct massrt_buffer *buffers; const struct massrt_arg *args; const struct massrt_kernel *kernels;
-  const struct massrt_launch *launches; const struct massrt_step *steps; const struct massrt_version *versions;
-  int64_t arena_bytes;                                                      /* static plan's total; -1: planned per shape */
-  int64_t live_bytes;                                                       /* largest sum of live buffers at one step, static plan; else -1 */
+  const struct massrt_launch *launches; const struct massrt_step *steps; const struct massrt_version *versions; const struct massrt_place *places;
+  int64_t arena_bytes;                                                      /* of place 0: static plan's total; -1: planned per shape */
+  int64_t live_bytes;                                                       /* of all places: largest sum of live buffers at one step, static plan; else -1 */
   const uint8_t *weights; uint64_t weights_bytes;
   int (*run)(struct massrt_exec *x);                                        /* the host program: the steps as native code; 0, or the first error returned */
 };
@@ -97,9 +118,12 @@ _Static_assert(sizeof(struct massrt_require) == 16, "abi");
 _Static_assert(sizeof(struct massrt_io) == 32, "abi");
 _Static_assert(sizeof(struct massrt_buffer) == 24, "abi");
 _Static_assert(sizeof(struct massrt_arg) == 16, "abi");
-_Static_assert(sizeof(struct massrt_kernel) == 16, "abi");
+_Static_assert(sizeof(struct massrt_kernel) == 24, "abi");
 _Static_assert(sizeof(struct massrt_launch) == 40, "abi");
 _Static_assert(sizeof(struct massrt_step) == 16, "abi");
-_Static_assert(sizeof(struct massrt_version) == 32, "abi");
-_Static_assert(sizeof(struct massrt_program) == 224, "abi");
+_Static_assert(sizeof(struct massrt_version) == 40, "abi");
+_Static_assert(sizeof(struct massrt_image) == 24, "abi");
+_Static_assert(sizeof(struct massrt_device_kernel) == 56, "abi");
+_Static_assert(sizeof(struct massrt_place) == 24, "abi");
+_Static_assert(sizeof(struct massrt_program) == 240, "abi");
 #endif

@@ -2,7 +2,7 @@
  *
  * What depends on the input shapes (values of the expression table, buffer offsets, threads of each launch) is kept for the last MASSRT_SHAPES shapes; the
  * argument words of all launches lie in one block, refilled when the shape changes and patched with the caller's pointers at every run. */
-#include "runtime/internal.h"
+#include "runtime/device.h"
 #include "runtime/core/expr.h"
 #include "runtime/core/plan.h"
 #include <stdarg.h>
@@ -15,7 +15,9 @@ struct massrt_shape {
   int64_t *offset;                               /* of each buffer in the arena */
   uint64_t *io_bytes;                            /* inputs, then outputs */
   uint32_t *ways;                                /* threads of each launch */
-  uint64_t arena_bytes;
+  uint64_t arena_bytes, device_bytes;
+  void *graph;                                   /* the recorded steps, or NULL */
+  uint64_t generation;                           /* of the instance, when they were recorded */
 };
 static _Thread_local char create_error[512];
 
@@ -69,12 +71,44 @@ static int check_config(const struct massrt_config *c)
 {
   if (!c->alloc != !c->free) return fail(NULL, MASSRT_E_USAGE, "config: alloc and free go together");
   if (c->threads < 0 || c->threads > MASSRT_MAX_THREADS) return fail(NULL, MASSRT_E_USAGE, "config: %d threads; 0 (all) to %d are possible", c->threads, MASSRT_MAX_THREADS);
-  if (c->device && strcmp(c->device, "cpu") && strcmp(c->device, "cpu:0"))
-    return fail(NULL, MASSRT_E_DEVICE, "device %s: the program was compiled for the processor (cpu) only", c->device);
   return MASSRT_OK;
 }
-static const struct massrt_version *pick_version(const struct massrt_program *p)
+/* The device that the program was compiled for, opened; NULL for the processor. */
+static int open_device(const struct massrt_program *p, const char *wanted, struct massrt_device **out)
 {
+  char why[400];
+  const struct massrt_device_ops *ops = p->n_versions ? massrt_device_find(p->versions->kind) : NULL;
+  const char *word = ops ? ops->word : "cpu", *select = NULL;
+  size_t n = strlen(word);
+  *out = NULL;
+  if (wanted) {
+    if (strncmp(wanted, word, n) || (wanted[n] && wanted[n] != ':') || (!ops && wanted[n] && strcmp(wanted, "cpu:0")))
+      return fail(NULL, MASSRT_E_DEVICE, "device %s: the program was compiled for %s only", wanted, ops ? word : "the processor (cpu)");
+    if (wanted[n]) select = wanted + n + 1;
+  }
+  int rc = ops ? ops->open(select, out, why, sizeof why) : MASSRT_OK;
+  return rc ? fail(NULL, rc, "the program was compiled for %s, which is not to be had here: %s", p->versions->target, why) : MASSRT_OK;
+}
+static bool device_runs(const struct massrt_version *v, uint32_t arch)
+{
+  if (v->kind != MASSRT_K_CUDA) return true;
+  if (v->exact) return v->level == arch;
+  return (v->level / 10 == arch / 10 && v->level <= arch) || (v->ptx && v->ptx <= arch);
+}
+static const struct massrt_version *pick_device_version(const struct massrt_program *p, const struct massrt_device *d)
+{
+  char have[256] = "";
+  for (uint32_t i = 0; i < p->n_versions; i++) {
+    if (device_runs(&p->versions[i], d->arch)) return &p->versions[i];
+    size_t n = strlen(have);
+    snprintf(have + n, sizeof have - n, "%s%s", i ? ", " : "", p->versions[i].target);
+  }
+  fail(NULL, MASSRT_E_DEVICE, "%s is of sm_%u; the program has code for %s; compile with --target=cuda:sm_%u", d->name, d->arch, have, d->arch);
+  return NULL;
+}
+static const struct massrt_version *pick_version(const struct massrt_program *p, const struct massrt_device *d)
+{
+  if (d) return pick_device_version(p, d);
   unsigned level = massrt_cpu_level();
   const struct massrt_version *lowest = NULL;
   for (uint32_t i = 0; i < p->n_versions; i++) {
@@ -100,6 +134,13 @@ static uint64_t max_scratch(const struct massrt_program *p)
 static uint64_t exec_bytes(const struct massrt_program *p)
 {
   return sizeof(struct massrt_exec) + p->n_args * (sizeof(union massrt_word) + sizeof(uint32_t));
+}
+/* Are all steps the device's? Then they can be recorded. */
+static bool all_on_device(const struct massrt_program *p)
+{
+  for (uint32_t i = 0; i < p->n_steps; i++)
+    if (p->steps[i].kind == MASSRT_S_LAUNCH ? !p->kernels[p->launches[p->steps[i].a].kernel].device : p->steps[i].kind != MASSRT_S_COPY) return false;
+  return true;
 }
 static struct massrt_exec *new_exec(const struct massrt_program *p, const struct massrt_config *c)
 {
@@ -128,22 +169,50 @@ int massrt_create(const struct massrt_program *p, const struct massrt_config *us
   int rc = check_program(p);
   if (!rc) rc = check_config(&c);
   if (rc) return rc;
-  const struct massrt_version *v = pick_version(p);
-  if (!v) return p->n_versions ? MASSRT_E_DEVICE : MASSRT_E_USAGE;
+  struct massrt_device *d;
+  rc = open_device(p, c.device, &d);
+  if (rc) return rc;
+  const struct massrt_version *v = pick_version(p, d);
+  if (!v) {
+    if (d) d->ops->close(d);
+    return p->n_versions ? MASSRT_E_DEVICE : MASSRT_E_USAGE;
+  }
   if (v->program) {
     p = v->program;
     v = p->versions;
   }
   struct massrt_exec *x = new_exec(p, &c);
-  if (!x) return fail(NULL, MASSRT_E_MEMORY, "no memory for an instance of %s", p->name);
+  if (!x) {
+    if (d) d->ops->close(d);
+    return fail(NULL, MASSRT_E_MEMORY, "no memory for an instance of %s", p->name);
+  }
   x->v = v;
+  x->device = d;
+  rc = d ? d->ops->load(d, p) : MASSRT_OK;
+  if (rc) {
+    fail(NULL, rc, "%s", d->error);
+    massrt_destroy(x);
+    return rc;
+  }
+  x->recordable = d && d->ops->record && all_on_device(p);
   *out = x;
   return MASSRT_OK;
+}
+static void forget_graph(struct massrt_exec *x, struct massrt_shape *s)
+{
+  if (s->graph) x->device->ops->forget(x->device, s->graph);
+  s->graph = NULL;
 }
 void massrt_destroy(struct massrt_exec *x)
 {
   if (!x) return;
   massrt_pool_destroy(x->pool);
+  for (int i = 0; i < MASSRT_SHAPES; i++)
+    if (x->shape[i]) forget_graph(x, x->shape[i]);
+  if (x->device) {
+    if (x->stage) x->device->ops->host_free(x->device, x->stage);
+    x->device->ops->close(x->device);
+  }
   for (int i = 0; i < MASSRT_SHAPES; i++)
     if (x->shape[i]) massrt_release(&x->mem, x->shape[i], x->shape[i]->bytes);
   massrt_release(&x->mem, x->arena, x->arena_bytes);
@@ -273,14 +342,19 @@ static int size_ios(struct massrt_exec *x, const struct massrt_io *io, uint32_t 
   }
   return MASSRT_OK;
 }
-static int plan_spans(struct massrt_exec *x, struct massrt_shape *s, struct massrt_span *b, void *workspace)
+/* The buffers of one place; *out: bytes of its arena. */
+static int plan_place(struct massrt_exec *x, struct massrt_shape *s, uint32_t place, struct massrt_span *b, void *workspace, uint64_t *out)
 {
   const struct massrt_program *p = x->p;
   int64_t total, live;
-  for (uint32_t i = 0; i < p->n_buffers; i++) b[i] = (struct massrt_span){ s->values[p->buffers[i].bytes], p->buffers[i].first, p->buffers[i].last };
-  if (massrt_plan(b, p->n_buffers, MASSRT_ALIGN, workspace, &total, &live)) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large: the sum of buffers overflows");
-  for (uint32_t i = 0; i < p->n_buffers; i++) s->offset[i] = b[i].offset;
-  s->arena_bytes = (uint64_t)total;
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < p->n_buffers; i++)
+    if (p->buffers[i].place == place) b[n++] = (struct massrt_span){ s->values[p->buffers[i].bytes], p->buffers[i].first, p->buffers[i].last };
+  if (massrt_plan(b, n, p->places[place].align, workspace, &total, &live)) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large: the sum of buffers overflows");
+  n = 0;
+  for (uint32_t i = 0; i < p->n_buffers; i++)
+    if (p->buffers[i].place == place) s->offset[i] = b[n++].offset;
+  *out = (uint64_t)total;
   return MASSRT_OK;
 }
 static int plan(struct massrt_exec *x, struct massrt_shape *s)
@@ -289,12 +363,14 @@ static int plan(struct massrt_exec *x, struct massrt_shape *s)
   if (p->arena_bytes >= 0) {
     for (uint32_t i = 0; i < p->n_buffers; i++) s->offset[i] = p->buffers[i].offset;
     s->arena_bytes = (uint64_t)p->arena_bytes;
+    s->device_bytes = p->n_places > 1 ? (uint64_t)p->places[1].arena_bytes : 0;
     return MASSRT_OK;
   }
   uint64_t spans = p->n_buffers * sizeof(struct massrt_span), bytes = spans + massrt_plan_workspace(p->n_buffers);
   uint8_t *b = massrt_alloc(&x->mem, bytes, MASSRT_ALIGN);
   if (!b) return fail(x, MASSRT_E_MEMORY, "no memory to plan the buffers of a new shape");
-  int rc = plan_spans(x, s, (struct massrt_span *)b, b + spans);
+  int rc = plan_place(x, s, 0, (struct massrt_span *)b, b + spans, &s->arena_bytes);
+  if (!rc && p->n_places > 1) rc = plan_place(x, s, 1, (struct massrt_span *)b, b + spans, &s->device_bytes);
   massrt_release(&x->mem, b, bytes);
   return rc;
 }
@@ -345,6 +421,7 @@ static int find_shape(struct massrt_exec *x, const struct massrt_tensor *in)
   uint32_t at = x->n_shapes;
   if (!x->shape[at]) x->shape[at] = new_shape(x);
   if (!x->shape[at]) return fail(x, MASSRT_E_MEMORY, "no memory for the sizes of a new shape");
+  forget_graph(x, x->shape[at]);
   int rc = fill_shape(x, x->shape[at], in);
   if (rc) return rc;
   to_front(x, at);
@@ -361,15 +438,64 @@ static int grow_arena(struct massrt_exec *x, uint64_t bytes)
   x->arena_bytes = bytes;
   return MASSRT_OK;
 }
-static void bind_args(struct massrt_exec *x)
+static int device_failed(struct massrt_exec *x, int rc) { return fail(x, rc, "%s", x->device->error); }
+static uint64_t aligned(uint64_t n) { return (n + MASSRT_ALIGN - 1) / MASSRT_ALIGN * MASSRT_ALIGN; }
+/* Place of input or output number i (outputs behind inputs) in the stage; i = all of them: its size. */
+static uint64_t stage_at(const struct massrt_exec *x, uint32_t i)
+{
+  uint64_t at = 0;
+  while (i-- > 0) at += aligned(x->shape[0]->io_bytes[i]);
+  return at;
+}
+static int grow_device(struct massrt_exec *x)
+{
+  struct massrt_device *d = x->device;
+  uint64_t stage = stage_at(x, x->p->n_inputs + x->p->n_outputs);
+  if (!x->device_bytes || x->shape[0]->device_bytes > x->device_bytes) {
+    x->generation++;
+    x->device_bytes = 0;
+    int rc = d->ops->reserve(d, x->shape[0]->device_bytes);
+    if (rc) return device_failed(x, rc);
+    x->device_bytes = x->shape[0]->device_bytes + 1;                        /* not 0 */
+  }
+  if (stage > x->stage_bytes || !x->stage) {
+    x->generation++;
+    if (x->stage) d->ops->host_free(d, x->stage);
+    x->stage = d->ops->host_alloc(d, stage);
+    x->stage_bytes = x->stage ? stage : 0;
+    if (!x->stage) return fail(x, MASSRT_E_MEMORY, "no memory: %llu bytes for the inputs and outputs of these shapes", (unsigned long long)stage);
+  }
+  return MASSRT_OK;
+}
+static bool on_device(const struct massrt_exec *x, const struct massrt_arg *a)
+{
+  return a->kind == MASSRT_A_DEVICE_WEIGHT || (a->kind == MASSRT_A_BUFFER && x->p->buffers[a->index].place);
+}
+static int bind_device_arg(struct massrt_exec *x, uint32_t i)
 {
   const struct massrt_shape *s = x->shape[0];
+  const struct massrt_arg *a = &x->p->args[i];
+  bool weights = a->kind == MASSRT_A_DEVICE_WEIGHT;
+  uint64_t offset = a->offset + (weights ? 0 : (uint64_t)s->offset[a->index]);
+  uint64_t bytes = (weights ? x->p->weights_bytes - a->offset : (uint64_t)s->values[x->p->buffers[a->index].bytes]);
+  int rc = x->device->ops->bind(x->device, weights, offset, bytes, &x->args[i]);
+  return rc ? device_failed(x, rc) : MASSRT_OK;
+}
+static int bind_args(struct massrt_exec *x)
+{
+  const struct massrt_shape *s = x->shape[0];
+  if (x->device && x->device->ops->unbind) x->device->ops->unbind(x->device);
   for (uint32_t i = 0; i < x->p->n_args; i++) {
     const struct massrt_arg *a = &x->p->args[i];
-    if (a->kind == MASSRT_A_BUFFER) x->args[i].p = x->arena + s->offset[a->index] + a->offset;
+    int rc = on_device(x, a) ? bind_device_arg(x, i) : MASSRT_OK;
+    if (rc) return rc;
+    if (a->kind == MASSRT_A_BUFFER && !on_device(x, a)) x->args[i].p = x->arena + s->offset[a->index] + a->offset;
     if (a->kind == MASSRT_A_WEIGHT) x->args[i].p = (uint8_t *)x->p->weights + a->offset;
     if (a->kind == MASSRT_A_EXPR) x->args[i].i = s->values[a->index];
+    if (x->device && (a->kind == MASSRT_A_INPUT || a->kind == MASSRT_A_OUTPUT))
+      x->args[i].p = x->stage + stage_at(x, a->index + (a->kind == MASSRT_A_OUTPUT ? x->p->n_inputs : 0)) + a->offset;
   }
+  return MASSRT_OK;
 }
 static void report_outputs(const struct massrt_exec *x, struct massrt_tensor *out)
 {
@@ -387,10 +513,9 @@ int massrt_prepare(struct massrt_exec *x, const struct massrt_tensor *in, struct
     x->ready = false;
     rc = find_shape(x, in);
     if (!rc) rc = grow_arena(x, x->shape[0]->arena_bytes);
-    if (!rc) {
-      bind_args(x);
-      x->ready = true;
-    }
+    if (!rc && x->device) rc = grow_device(x);
+    if (!rc) rc = bind_args(x);
+    x->ready = !rc;
   }
   if (!rc && out) report_outputs(x, out);
   return rc;
@@ -438,6 +563,39 @@ static int check_memory(struct massrt_exec *x, const struct massrt_io *io, uint3
                   !t[i].data ? "no" : (uintptr_t)t[i].data % massrt_elem_bytes[io[i].elem] ? "misaligned" : "this", (unsigned long long)need[i]);
   return MASSRT_OK;
 }
+/* Records the steps for this shape, or queues what was recorded. */
+static int run_recorded(struct massrt_exec *x)
+{
+  const struct massrt_device_ops *ops = x->device->ops;
+  struct massrt_shape *s = x->shape[0];
+  int rc;
+  if (s->graph && s->generation != x->generation) forget_graph(x, s);
+  if (!s->graph) {
+    rc = ops->record(x->device);
+    if (rc) return device_failed(x, rc);
+    rc = x->p->run(x);
+    int end = ops->recorded(x->device, !rc, &s->graph);
+    if (rc) return rc;
+    if (end) return device_failed(x, end);
+    s->generation = x->generation;
+  }
+  rc = ops->replay(x->device, s->graph);
+  return rc ? device_failed(x, rc) : MASSRT_OK;
+}
+/* The device copies from and to the stage. */
+static int run_device(struct massrt_exec *x, const struct massrt_tensor *in, struct massrt_tensor *out)
+{
+  const uint64_t *bytes = x->shape[0]->io_bytes;
+  uint32_t n = x->p->n_inputs;
+  uint64_t at = 0;
+  for (uint32_t i = 0; i < n; at += aligned(bytes[i++])) memcpy(x->stage + at, in[i].data, bytes[i]);
+  int rc = x->recordable && !x->trace ? run_recorded(x) : x->p->run(x);
+  if (rc) return rc;
+  rc = x->device->ops->sync(x->device);
+  if (rc) return device_failed(x, rc);
+  for (uint32_t i = 0; i < x->p->n_outputs; at += aligned(bytes[n + i++])) memcpy(out[i].data, x->stage + at, bytes[n + i]);
+  return MASSRT_OK;
+}
 int massrt_run(struct massrt_exec *x, const struct massrt_tensor *in, struct massrt_tensor *out)
 {
   const struct massrt_program *p = x->p;
@@ -445,23 +603,36 @@ int massrt_run(struct massrt_exec *x, const struct massrt_tensor *in, struct mas
   if (!rc) rc = check_memory(x, p->inputs, p->n_inputs, in, x->shape[0]->io_bytes, "input");
   if (!rc) rc = check_memory(x, p->outputs, p->n_outputs, out, x->shape[0]->io_bytes + p->n_inputs, "output");
   if (rc) return rc;
-  for (uint32_t i = 0; i < x->n_io_args; i++) {
-    const struct massrt_arg *a = &p->args[x->io_args[i]];
-    x->args[x->io_args[i]].p = (uint8_t *)(a->kind == MASSRT_A_INPUT ? in : out)[a->index].data + a->offset;
-  }
-  massrt_pool_wake(x->pool);
   x->error[0] = 0;
-  rc = p->run(x);
+  if (x->device) rc = run_device(x, in, out);
+  else {
+    for (uint32_t i = 0; i < x->n_io_args; i++) {
+      const struct massrt_arg *a = &p->args[x->io_args[i]];
+      x->args[x->io_args[i]].p = (uint8_t *)(a->kind == MASSRT_A_INPUT ? in : out)[a->index].data + a->offset;
+    }
+    massrt_pool_wake(x->pool);
+    rc = p->run(x);
+  }
   if (rc) return x->error[0] ? rc : fail(x, rc, "the program returned %d", rc);
   report_outputs(x, out);
   return MASSRT_OK;
 }
 
 /* ---- what emitted code calls ---- */
+static int launch_on_device(struct massrt_exec *x, uint32_t launch)
+{
+  const struct massrt_launch *l = &x->p->launches[launch];
+  int64_t blocks = x->shape[0]->values[l->tasks], ns = 0, start = x->trace ? massrt_now_ns() : 0;
+  int rc = blocks > 0 ? x->device->ops->launch(x->device, l->kernel, x->args + l->first_arg, blocks, x->trace ? &ns : NULL) : MASSRT_OK;
+  if (rc) return fail(x, rc, "kernel %s (%s): %s", x->p->kernels[l->kernel].name, l->nodes ? l->nodes : "", x->device->error);
+  if (x->trace) x->trace(x->trace_arg, launch, start, start + ns);
+  return MASSRT_OK;
+}
 int massrt_launch(struct massrt_exec *x, uint32_t launch)
 {
   const struct massrt_launch *l = &x->p->launches[launch];
   const struct massrt_shape *s = x->shape[0];
+  if (x->p->kernels[l->kernel].device) return launch_on_device(x, launch);
   int64_t start = x->trace ? massrt_now_ns() : 0;
   if (s->values[l->tasks] > 0) massrt_pool_run(x->pool, x->v->fn[l->kernel], x->args + l->first_arg, s->values[l->tasks], (int)s->ways[launch]);
   if (x->trace) x->trace(x->trace_arg, launch, start, massrt_now_ns());
@@ -481,8 +652,20 @@ static int copy(struct massrt_exec *x, const void *from, void *to, int64_t bytes
   else if (w[2].i > 0 && w[0].p != w[1].p) massrt_pool_run(x->pool, copy_chunks, w, (w[2].i + COPY_CHUNK - 1) / COPY_CHUNK, (int)(w[2].i / (4 * COPY_CHUNK)) + 1);
   return MASSRT_OK;
 }
+static int copy_with_device(struct massrt_exec *x, uint32_t from, uint32_t to, uint64_t bytes)
+{
+  const struct massrt_device_ops *ops = x->device->ops;
+  bool from_device = on_device(x, &x->p->args[from]), to_device = on_device(x, &x->p->args[to]);
+  int rc = !bytes ? MASSRT_OK
+         : !from_device ? ops->to_device(x->device, x->args[to], x->args[from].p, bytes)
+         : to_device    ? ops->inside(x->device, x->args[to], x->args[from], bytes)
+                        : ops->to_host(x->device, x->args[to].p, x->args[from], bytes);
+  if (!rc && !to_device && (!x->recordable || x->trace)) rc = ops->sync(x->device);    /* the processor may read it */
+  return rc ? device_failed(x, rc) : MASSRT_OK;
+}
 int massrt_copy(struct massrt_exec *x, uint32_t from_arg, uint32_t to_arg, uint32_t bytes_expr)
 {
+  if (x->device && (on_device(x, &x->p->args[from_arg]) || on_device(x, &x->p->args[to_arg]))) return copy_with_device(x, from_arg, to_arg, (uint64_t)x->shape[0]->values[bytes_expr]);
   return copy(x, x->args[from_arg].p, x->args[to_arg].p, x->shape[0]->values[bytes_expr]);
 }
 static int64_t *counter_at(struct massrt_exec *x, uint32_t arg) { return x->args[arg].p; }

@@ -32,6 +32,7 @@ void massrt_pool_run(struct massrt_pool *p, massrt_kernel_fn *fn, const union ma
 void massrt_pool_wake(struct massrt_pool *p);                                     /* sleeping workers begin to spin: work is near */
 
 /* ---- instances (exec.c) ---- */
+struct massrt_device;                                                             /* device.h */
 struct massrt_shape;                                                              /* what belongs to one set of input shapes */
 enum { MASSRT_SHAPES = 8 };
 struct massrt_exec {
@@ -43,6 +44,11 @@ struct massrt_exec {
   uint32_t n_shapes, n_dims;                                                      /* n_dims: of all inputs together */
   bool ready;                                                                     /* args belong to shape[0] */
   uint8_t *arena; uint64_t arena_bytes;
+  struct massrt_device *device;                                                   /* place 1, or NULL */
+  uint64_t device_bytes;                                                          /* of its arena */
+  uint8_t *stage; uint64_t stage_bytes;                                           /* inputs, then outputs, where the device copies from and to; NULL: no device */
+  uint64_t generation;                                                            /* grows when arena or stage of the device move */
+  bool recordable;                                                                /* every step is the device's */
   union massrt_word *args;
   uint32_t *io_args; uint32_t n_io_args;                                          /* arguments that point into inputs and outputs */
   void (*trace)(void *arg, uint32_t launch, int64_t start_ns, int64_t end_ns); void *trace_arg;  /* called after each launch when set */

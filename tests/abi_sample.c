@@ -70,14 +70,15 @@ static const struct massrt_arg args[] = {
   { MASSRT_A_BUFFER, 1, 0 },                                                                                                               /* add */
   { MASSRT_A_OUTPUT, 1, 0 },                                                                                                               /* copy */
 };
-static const struct massrt_kernel kernels[] = { { "relu_4", 16 }, { "add_4", 0 } };
+static const struct massrt_kernel kernels[] = { { "relu_4", 16, 0 }, { "add_4", 0, 0 } };
 static const struct massrt_launch launches[] = {
   { 0, 0, 4, X_N, MASSRT_NO_EXPR, MASSRT_NO_EXPR, "Mul_0, Add_1, Relu_2", "g0" },
   { 1, 4, 6, X_1, X_4N, X_16N, "Add_3, Shape_4", "g1" },
 };
 static const struct massrt_step steps[] = { { MASSRT_S_LAUNCH, 0, 0, 0 }, { MASSRT_S_LAUNCH, 1, 0, 0 }, { MASSRT_S_COPY, 9, 10, X_BYTES_Z } };
 static massrt_kernel_fn *const fns[] = { relu, add };
-static const struct massrt_version versions[] = { { "cpu:x86-64-sample", SAMPLE_LEVEL, 0, fns } };
+static const struct massrt_version versions[] = { { "cpu:x86-64-sample", SAMPLE_LEVEL, MASSRT_K_CPU, 0, 0, fns } };
+static const struct massrt_place places[] = { { "cpu", MASSRT_K_CPU, MASSRT_ALIGN, -1 } };
 
 static int run(struct massrt_exec *x)
 {
@@ -90,7 +91,7 @@ static int run(struct massrt_exec *x)
 __attribute__((visibility("hidden"))) const struct massrt_program massrt_program = {
   MASSRT_MAGIC, MASSRT_ABI_VERSION, sizeof massrt_program, 0, "sample", "hand 1", "-O2", "0123456789abcdef",
   COUNT(exprs), COUNT(syms), COUNT(requires_), COUNT(inputs), COUNT(outputs), COUNT(buffers), COUNT(args), COUNT(kernels), COUNT(launches), COUNT(steps),
-  COUNT(versions), 2, exprs, syms, requires_, inputs, outputs, buffers, args, kernels, launches, steps, versions, -1, -1, (const uint8_t *)massrt_weights,
+  COUNT(versions), 2, COUNT(places), 0, exprs, syms, requires_, inputs, outputs, buffers, args, kernels, launches, steps, versions, places, -1, -1, (const uint8_t *)massrt_weights,
   WEIGHTS_BYTES, run
 };
 

@@ -13,7 +13,7 @@ static inline struct kir_kern *road_lower(const struct ir_target *t, struct ir_a
 }
 static inline struct ir_target road_target(const struct cg_target *t)
 {
-  return (struct ir_target){ .name = t->name, .block = 16, .plane_pad = 16, .schedule = road_schedule, .lower = road_lower, .impl = t };
+  return (struct ir_target){ .name = t->name, .place = "cpu", .align = MASSRT_ALIGN, .block = 16, .plane_pad = 16, .schedule = road_schedule, .lower = road_lower, .impl = t };
 }
 /* All passes on m with the verifier behind each. False: a diagnostic. p is the program; road_end frees its kernels. */
 static inline bool road_run(struct ir_module *m, const struct ir_target *t, int level, struct pass_program *p)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* What goldens are made for: fixed facts, so that they are the same on every machine. Passes that need more of a target (schedule and what follows) are not for text. */
-static const struct ir_target golden_target = { .name = "golden", .block = 16, .plane_pad = 16 };
+static const struct ir_target golden_target = { .name = "golden", .place = "cpu", .align = 64, .block = 16, .plane_pad = 16 };
 
 /* Small steps for goldens of the graph's own functions. */
 struct step { const char *name; void (*run)(struct ir_module *m); };

@@ -37,7 +37,7 @@ def _():
 @case("what has no text of that kind is refused")
 def _():
     model = small_alexnet()
-    for args in (["--target=cpu", "--emit=cuda"], ["--target=cuda", "--emit=llvm"], ["--target=opencl", "--emit=cuda"], ["--target=cuda"], ["--target=cpu,cuda"], ["--target=cuda:sm_12"]):
+    for args in (["--target=cpu", "--emit=cuda"], ["--target=cuda", "--emit=llvm"], ["--target=opencl", "--emit=cuda"], ["--target=cpu,cuda"], ["--target=cuda:sm_12"]):
         assert "M0401" in massc(model, *args, "-o", "x/", status=1).err, args
 
 

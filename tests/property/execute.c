@@ -164,7 +164,7 @@ bool execute(struct ir_arena *a, const struct kase *k, const struct config *c, c
   if (!road_run(m, &target, c->level, &p)) return fail(&r, "refused: %s", m->diags->first.s ? m->diags->first.s : "no diagnostic");
   massrt_kernel_fn **fn = IR_NEWN(a, massrt_kernel_fn *, p.kernels.n + 1);
   TRY(load_kernels(&r, &p, t, fn) && load_weights(&r, &p));
-  struct massrt_version version = { t->name, t->level, 0, fn };
+  struct massrt_version version = { .target = t->name, .level = t->level, .fn = fn };
   p.tables.versions = &version;
   p.tables.n_versions = 1;
   p.tables.name = p.tables.producer = p.tables.flags = p.tables.hash = "property";

@@ -33,13 +33,14 @@ static const struct massrt_io inputs[] = { { "x", MASSRT_F32, 2, dims, dim_names
 static const struct massrt_buffer buffers[] = { { 3, 0, 1, 0, -1 }, { 3, 1, 2, 0, -1 } };
 static const struct massrt_arg args[] = { { MASSRT_A_INPUT, 0, 0 }, { MASSRT_A_WEIGHT, 0, 64 }, { MASSRT_A_BUFFER, 0, 0 }, { MASSRT_A_EXPR, 0, 0 },
                                           { MASSRT_A_BUFFER, 0, 0 }, { MASSRT_A_WEIGHT, 0, 0 }, { MASSRT_A_BUFFER, 1, 0 }, { MASSRT_A_EXPR, 0, 0 }, { MASSRT_A_OUTPUT, 0, 0 } };
-static const struct massrt_kernel kernels[] = { { "add_rows", 0 } };
+static const struct massrt_kernel kernels[] = { { .name = "add_rows" } };
+static const struct massrt_place places[] = { { "cpu", MASSRT_K_CPU, MASSRT_ALIGN, -1 } };
 static const struct massrt_launch launches[] = { { 0, 0, 4, 0, 2, 3, "Add_0", "g0" }, { 0, 4, 4, 0, 2, 3, "Add_1", "g1" } };
 static const struct massrt_step steps[] = { { MASSRT_S_LAUNCH, 0, 0, 0 }, { MASSRT_S_LAUNCH, 1, 0, 0 }, { MASSRT_S_COPY, 6, 8, 3 } };
 static struct cg_host host_of(const struct cg_target *const *t, unsigned n)
 {
   return (struct cg_host){ .p = { .name = "net", .producer = "massc test", .flags = "", .hash = "0", .n_exprs = 4, .n_syms = 1, .n_requires = 1, .n_inputs = 1, .n_outputs = 1,
-      .n_buffers = 2, .n_args = 9, .n_kernels = 1, .n_launches = 2, .n_steps = 3, .n_groups = 2, .exprs = exprs, .syms = syms, .requires_ = requires_, .inputs = inputs,
+      .n_buffers = 2, .n_args = 9, .n_kernels = 1, .n_launches = 2, .n_steps = 3, .n_groups = 2, .n_places = 1, .places = places, .exprs = exprs, .syms = syms, .requires_ = requires_, .inputs = inputs,
       .outputs = outputs, .buffers = buffers, .args = args, .kernels = kernels, .launches = launches, .steps = steps, .arena_bytes = -1, .live_bytes = -1, .weights_bytes = 128 },
     .targets = t, .n_targets = n, .prefix = "net", .weights_symbol = "host_test_weights" };
 }

@@ -270,7 +270,7 @@ START_TEST(version_by_level)
 {
   struct massrt_exec *x;
   struct massrt_program p = massrt_program;
-  struct massrt_version v[] = { { "cpu:later", 5, 0, p.versions[0].fn }, { "cpu:x86-64", 1, 0, p.versions[0].fn } };
+  struct massrt_version v[] = { { .target = "cpu:later", .level = 5, .fn = p.versions[0].fn }, { .target = "cpu:x86-64", .level = 1, .fn = p.versions[0].fn } };
   p.versions = v;
   p.n_versions = 2;
   ck_assert_int_eq(massrt_create(&p, NULL, &x), 0);

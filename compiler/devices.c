@@ -1,0 +1,126 @@
+/* Targets as passes see them, and the code of a program's kernels for a device: CUDA C through NVRTC to cubins and PTX, OpenCL C as it stands. */
+#include "compiler/pipeline.h"
+#include "codegen/codegen.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* ---- the target, as passes see it ---- */
+static struct kir_sched *schedule(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, int level) { return cg_schedule(a, n, t->impl, level); }
+static struct kir_kern *lower(const struct ir_target *t, struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const char **why)
+{
+  struct kir_kern *k = cg_lower(a, n, s, t->impl, why);
+  if (k && !k->flat) cg_expand(k, t->impl);
+  return k;
+}
+static void launch_facts(struct ir_arena *a, const struct kir_kern *k, const struct cg_target *t, struct cg_launch *out)
+{
+  struct ir_buf text = { 0 };
+  const char *why = NULL;
+  if (!cg_c(a, k, t, NULL, &text, out, &why)) ir_bug("codegen", "kernel %s: %s", k->name, why ? why : "no reason given");
+  ir_buf_deinit(&text);
+}
+static void launch(const struct ir_target *t, struct ir_arena *a, const struct kir_kern *k, struct ir_launch *out)
+{
+  struct cg_launch *l = IR_NEW(a, struct cg_launch);
+  launch_facts(a, k, t->impl, l);
+  *out = (struct ir_launch){ l->blocks, l->size, l->n_sizes };
+}
+struct ir_target target_of(const struct cg_target *t)
+{
+  enum { DEVICE_ALIGN = 512 };                           /* what OpenCL devices ask of a part of a buffer */
+  struct ir_target r = { .name = t->name, .place = "cpu", .kind = (unsigned)t->kind, .align = MASSRT_ALIGN, .block = 16, .plane_pad = 16, .schedule = schedule, .lower = lower, .impl = t };
+  if (t->kind == CG_CPU) return r;
+  r.place = t->kind == CG_CUDA ? "cuda:0" : "opencl:0";
+  r.align = DEVICE_ALIGN;
+  r.block = 1;
+  r.plane_pad = 0;
+  r.launch = launch;
+  return r;
+}
+
+/* ---- code ---- */
+struct job { const struct cg_nvrtc *nvrtc; struct pass_program *p; struct device_code *out; unsigned ptx; atomic_uint next; atomic_bool failed; struct ir_arena *arena[64]; const char *why[64]; };
+struct worker { struct job *j; unsigned i; };
+static bool compile_cuda(struct job *j, struct ir_arena *a, const struct cg_target *t, const char *source, const char *entry, struct device_code *c, const char **why)
+{
+  struct cg_cuda_job q = { .source = source, .name = entry, .arch = t->arch };
+  if (!cg_nvrtc_compile(a, j->nvrtc, &q, &c->text[0], NULL, why)) return false;
+  c->images[0] = (struct massrt_image){ MASSRT_I_CUBIN, t->level, c->text[0].s, c->text[0].n };
+  c->device.n_images = 1;
+  if (!j->ptx) return true;
+  q.arch = ir_arena_printf(a, "compute_%u", j->ptx);
+  if (!cg_nvrtc_compile(a, j->nvrtc, &q, &c->text[1], NULL, why)) return false;
+  c->images[1] = (struct massrt_image){ MASSRT_I_PTX, j->ptx, c->text[1].s, c->text[1].n };
+  c->device.n_images = 2;
+  return true;
+}
+static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, const char **why)
+{
+  const struct pass_kernel *k = &j->p->kernels.v[i];
+  const struct cg_target *t = k->target->impl;
+  struct device_code *c = &j->out[i];
+  struct cg_launch l;
+  struct ir_buf source = { 0 };
+  if (t->kind == CG_CPU) return true;
+  if (!cg_c(a, k->kern, t, NULL, &source, &l, why)) ir_bug("codegen", "kernel %s: %s", k->name, *why ? *why : "no reason given");
+  c->device = (struct massrt_device_kernel){ .entry = ir_arena_strdup(a, l.name), .lanes = l.lanes, .warps = l.warps, .n_pointers = l.n_pointers, .n_sizes = l.n_sizes,
+                                             .dynamic_bytes = l.dynamic_bytes, .size_bytes = ir_arena_copy(a, l.size_bytes, sizeof l.size_bytes), .images = c->images,
+                                             .overlaps = source.s && strstr(source.s, "griddepcontrol.wait") };
+  bool ok = true;
+  if (t->kind == CG_OPENCL) {
+    c->text[0] = source;
+    c->images[0] = (struct massrt_image){ MASSRT_I_OPENCL, 0, source.s, source.n };
+    c->device.n_images = 1;
+    return true;
+  }
+  ok = compile_cuda(j, a, t, source.s, l.name, c, why);
+  ir_buf_deinit(&source);
+  return ok;
+}
+static void *worker(void *arg)
+{
+  struct worker *w = arg;
+  struct job *j = w->j;
+  for (uint32_t i; !j->failed && (i = atomic_fetch_add(&j->next, 1)) < j->p->kernels.n;)
+    if (!compile_kernel(j, j->arena[w->i], i, &j->why[w->i])) j->failed = true;
+  return NULL;
+}
+bool device_compile(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned ptx, struct massrt_kernel **kernels, struct device_code **out)
+{
+  struct job j = { .p = p, .ptx = ptx };
+  struct worker w[64];
+  pthread_t th[64];
+  const char *why = NULL;
+  unsigned n = o->pass.jobs < 1 ? 1 : o->pass.jobs > 64 ? 64 : o->pass.jobs, started = 1;
+  if (p->target->kind == MASSRT_K_CUDA && !(j.nvrtc = cg_nvrtc_open(a, o->nvrtc, &why))) return ir_error(d, IR_M0405, NULL, NULL, "%s", why);
+  *out = j.out = IR_NEWN(a, struct device_code, p->kernels.n + 1);
+  for (unsigned i = 0; i < n; i++) {
+    j.arena[i] = ir_arena_create();
+    w[i] = (struct worker){ &j, i };
+  }
+  while (started < n && started < p->kernels.n && !pthread_create(&th[started], NULL, worker, &w[started])) started++;
+  worker(&w[0]);
+  for (unsigned i = 1; i < started; i++) pthread_join(th[i], NULL);
+  for (unsigned i = 0; i < n; i++)
+    if (j.why[i]) ir_error(d, IR_M0405, NULL, NULL, "NVRTC refused a kernel: %s", j.why[i]);
+  struct massrt_kernel *k = IR_NEWN(a, struct massrt_kernel, p->kernels.n + 1);
+  for (uint32_t i = 0; i < p->kernels.n; i++) {
+    k[i] = p->tables.kernels[i];
+    if (!j.out[i].device.n_images) continue;
+    struct massrt_device_kernel *x = &j.out[i].device;
+    x->entry = ir_arena_strdup(a, x->entry);
+    x->size_bytes = ir_arena_copy(a, x->size_bytes, CG_MAX_SIZES);
+    k[i].device = x;
+  }
+  for (unsigned i = 0; i < n; i++) ir_arena_destroy(j.arena[i]);
+  *kernels = k;
+  return !j.failed;
+}
+void device_free(struct device_code *c, uint32_t n)
+{
+  for (uint32_t i = 0; c && i < n; i++) {
+    ir_buf_deinit(&c[i].text[0]);
+    ir_buf_deinit(&c[i].text[1]);
+  }
+}
