@@ -232,14 +232,14 @@ static bool build(struct cg_lower_state *l)
     for (unsigned i = 0; i < c->n_items; i++) cg_contract_pad(l, c->item[i].e, cols);
   return go(l, 0, &st, true);
 }
-/* A constant w with its columns innermost, which is how lanes copy it. */
-static void turn_w(struct cg_contract *c)
+/* A constant w is stored with an axis innermost: its columns, which is how lanes copy it, or the summed axis that warps stage in whole pieces. */
+static void turn_w(struct cg_contract *c, int axis)
 {
   struct kir_arr *w = c->wr->arr;
   int dim = -1;
-  if (!cg_contract_packable(c) || w->at || w->rank < 2) return;
+  if (axis < 0 || !cg_contract_packable(c) || w->at || w->rank < 2) return;
   for (unsigned d = 0; d < w->rank; d++)
-    if (cg_coord_axis(c, c->wr->at[d]) == &c->ax[c->vec]) dim = (int)d;
+    if (cg_coord_axis(c, c->wr->at[d]) == &c->ax[axis]) dim = (int)d;
   if (dim < 0 || dim == (int)w->rank - 1) return;
   const struct ir_ix *at = ir_ix_int(c->ixs, 0);
   for (unsigned d = 0; d < w->rank; d++)
@@ -250,9 +250,10 @@ static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const stru
 {
   struct cg_contract c;
   if (!cg_contract_read(&c, a, n, why)) return NULL;
-  if (s->loops.n && s->loops.v[s->loops.n - 1].kind == KIR_LANE) {
+  const struct kir_loop *last = s->loops.n ? &s->loops.v[s->loops.n - 1] : NULL, *pipe = s->loops.n > 1 ? last - 1 : NULL;
+  if (last && (last->kind == KIR_LANE || last->kind == KIR_WARP)) {
     cg_contract_for_lanes(&c);
-    turn_w(&c);
+    turn_w(&c, last->kind == KIR_LANE ? (int)c.vec : pipe && pipe->kind == KIR_PIPE ? cg_find_axis(&c, pipe->part[pipe->n - 1].axis) : -1);
   }
   struct cg_lower_state l = { .c = &c, .s = s, .t = t, .in = s->inst ? kir_inst_find(s->inst) : NULL, .k = kir_kern_create(n, n->name), .n_loops = s->loops.n };
   l.e = (struct kir_emit){ l.k, &l.k->body };

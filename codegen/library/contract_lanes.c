@@ -10,7 +10,9 @@ struct plan {
   struct kir_sched *s;
   int64_t step[CG_MAX_AXES], lane[CG_MAX_AXES];   /* of the tile, and of one lane */
 };
-static const struct tile { int64_t rows, cols, lane_rows, lane_cols; } tiles[] = {
+struct tile { int64_t rows, cols, lane_rows, lane_cols; };
+static const struct tile warp_tiles[] = { { 128, 128, 64, 32 }, { 64, 128, 32, 32 }, { 64, 64, 32, 32 }, { 64, 32, 32, 16 }, { 32, 32, 16, 16 }, { 16, 32, 16, 8 } };   /* of matrix units; lane_: of a warp */
+static const struct tile tiles[] = {
   { 128, 128, 8, 8 }, { 128, 64, 8, 4 }, { 64, 64, 4, 4 }, { 32, 64, 4, 4 }, { 64, 32, 4, 4 }, { 32, 32, 4, 2 }, { 16, 32, 2, 2 }
 };
 
@@ -65,7 +67,7 @@ static int64_t place(struct plan *p, const struct tile *q)
   }
   return rows == 1 && lane == 1 ? blocks : -1;
 }
-static bool choose(struct plan *p)
+static bool choose(struct plan *p, const struct tile *tiles, unsigned n_tiles)
 {
   const struct cg_contract *c = p->c;
   int64_t m = 1, n = c->ax[c->vec].n;
@@ -75,8 +77,8 @@ static bool choose(struct plan *p)
       else if (m && !ir_mul64(m, c->ax[i].n, &m)) return false;
     }
   if (m && m < 8) return false;                   /* a row or two: nothing is used often enough */
-  unsigned best = sizeof tiles / sizeof *tiles;
-  for (unsigned i = 0; i < sizeof tiles / sizeof *tiles; i++) {
+  unsigned best = n_tiles;
+  for (unsigned i = 0; i < n_tiles; i++) {
     if (m && tiles[i].rows > 16 && tiles[i].rows > pow2_up(m)) continue;
     if (n && tiles[i].cols > 32 && tiles[i].cols > pow2_up(n)) continue;
     if (!m && tiles[i].rows > 64) continue;
@@ -85,7 +87,7 @@ static bool choose(struct plan *p)
     best = i;
     if (blocks >= 2 * (int64_t)p->t->cores) break;
   }
-  return best < sizeof tiles / sizeof *tiles && place(p, &tiles[best]) >= 0;
+  return best < n_tiles && place(p, &tiles[best]) >= 0;
 }
 /* The longest summed axis goes through the stages in steps; the others are loops around it, as digits of the same pipe. */
 static bool k_loops(struct plan *p)
@@ -122,22 +124,61 @@ static bool fits(const struct kir_nest *n, const struct kir_sched *s, const stru
   ir_arena_destroy(a);
   return ok;
 }
+static void loops(struct plan *p, enum kir_loop_kind kind)
+{
+  const struct cg_contract *c = p->c;
+  unsigned parts = 0;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if ((c->ax[i].role == CG_M || c->ax[i].role == CG_N) && p->step[i] > 1 && parts++ < 4) add_part(p, kind, i, p->lane[i]);
+}
+static void grid(struct plan *p)
+{
+  const struct cg_contract *c = p->c;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role != CG_K && (c->ax[i].n != 1 || i == c->vec)) add_part(p, KIR_GRID, i, p->step[i]);
+}
+/* Matrix units: both operands are of one 16-bit type and run along the last summed axis, in whole pieces of 16 bytes. A constant w is stored so. */
+static struct kir_sched *half(const struct kir_nest *n, struct cg_contract *c, const struct cg_target *t)
+{
+  struct plan p = { .c = c, .t = t, .s = IR_NEW(c->a, struct kir_sched) };
+  enum ir_elem e = c->xr->arr->elem;
+  unsigned others = 0;
+  int k = -1;
+  if (t->kind != CG_CUDA || t->level < 80 || (e != IR_f16 && e != IR_bf16) || c->wr->arr->elem != e) return NULL;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == CG_K && c->ax[i].n != 1 && cg_contract_runs(c, 0, i)) k = (int)i;
+  if (k < 0 || c->ax[k].n % 8 || c->ax[k].n < 16) return NULL;
+  if (!cg_contract_runs(c, 1, (unsigned)k) && !cg_contract_packable(c)) return NULL;
+  p.s->kind = "contract";
+  p.s->inst = e == IR_f16 ? "mma.m16n8k16.f16.f32" : "mma.m16n8k16.bf16.f32";
+  if (cg_contract_whole(c) || !choose(&p, warp_tiles, sizeof warp_tiles / sizeof *warp_tiles)) return NULL;
+  grid(&p);
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == CG_K && (int)i != k && c->ax[i].n != 1 && others++ < 3) add_part(&p, KIR_PIPE, i, 1);
+  add_part(&p, KIR_PIPE, (unsigned)k, c->ax[k].n < 32 ? 16 : 32);
+  p.s->loops.v[p.s->loops.n - 1].depth = 4;
+  loops(&p, KIR_WARP);
+  for (unsigned o = 0; o < 2; o++) {
+    struct kir_stage st = { .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = c->ax[k].n < 32 ? 0 : 2 << 16 | 3 << 8 | 3 };
+    ir_push(c->a, &p.s->stages, st);
+  }
+  return others <= 3 && fits(n, p.s, t) ? p.s : NULL;
+}
 struct kir_sched *cg_contract_lanes_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
 {
   struct cg_contract c;
   const char *why;
   if (!cg_contract_read(&c, a, n, &why) || c.elem != IR_f32 || t->kind == CG_CPU) return NULL;
   cg_contract_for_lanes(&c);
+  struct kir_sched *matrix = half(n, &c, t);
+  if (matrix) return matrix;
   struct plan p = { .c = &c, .t = t, .s = IR_NEW(a, struct kir_sched) };
   p.s->kind = "contract";
   p.s->inst = "fma";
-  if (cg_contract_whole(&c) || !choose(&p)) return NULL;
-  for (unsigned i = 0; i < c.n_ax; i++)
-    if (c.ax[i].role != CG_K && (c.ax[i].n != 1 || i == c.vec)) add_part(&p, KIR_GRID, i, p.step[i]);
+  if (cg_contract_whole(&c) || !choose(&p, tiles, sizeof tiles / sizeof *tiles)) return NULL;
+  grid(&p);
   if (!k_loops(&p)) return NULL;
-  unsigned parts = 0;
-  for (unsigned i = 0; i < c.n_ax; i++)
-    if ((c.ax[i].role == CG_M || c.ax[i].role == CG_N) && p.step[i] > 1 && parts++ < 4) add_part(&p, KIR_LANE, i, p.lane[i]);
+  loops(&p, KIR_LANE);
   for (unsigned o = 0; o < 2; o++) {
     const struct kir_arr *arr = o ? c.wr->arr : c.xr->arr;
     bool word = ir_elem_bytes(arr->elem) == 4;

@@ -3,11 +3,13 @@
 
 static const char *const names[] = { "opencl", "cuda:sm_80" };
 static const char *wanted;             /* the skeleton that must take the nest */
+static const char *wanted_inst;        /* on CUDA, how its instruction begins; NULL: any */
 
 static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
 {
   struct kir_sched *s = cg_schedule(a, n, t, wanted && !strcmp(wanted, "naive") ? 0 : 2);
   if (wanted && strcmp(wanted, "naive")) ck_assert_str_eq(s->kind, wanted);
+  if (wanted_inst && t->kind == CG_CUDA) ck_assert_msg(!strncmp(s->inst, wanted_inst, strlen(wanted_inst)), "%s", s->inst);
   return s;
 }
 static const struct cg_skeleton chosen = { "chosen", schedule, cg_lower, false };
@@ -169,6 +171,21 @@ START_TEST(convolutions)
         c, h, w, o, c, k, k, o, o, oh, ow, o, oh, ow, o, oh, ow, c, k, k, s, p, s, p, o, oh, ow);
 }
 END_TEST
+START_TEST(matrix_units)               /* on CUDA; OpenCL takes lanes */
+{
+  static const char *const e[] = { "f16", "bf16" };
+  const char *t = e[_i];
+  wanted_inst = "mma";
+#define HALF(M, N, K, W, READ) \
+  "nest @h(x: %s[" M ", " K "], w: %s[" W "] const, b: f32[" N "] const, y: %s[" M ", " N "] out) where M in 1..4096 { t[m < " M ", n < " N "] = sum[k < " K "] f32(x[m, k])*f32(" READ ") y[m < " M ", n < " \
+  N "] = %s(max(t[m, n] + b[n], 0.0)) }"
+  check("contract", 0, (struct kir_bind[]){ { "M", 37 } }, 1, HALF("M", "72", "64", "72, 64", "w[n, k]"), t, t, t, t);
+  check("contract", 0, (struct kir_bind[]){ { "M", 130 } }, 1, HALF("M", "136", "72", "72, 136", "w[k, n]"), t, t, t, t);
+  check("contract", 0, NULL, 0,
+        "nest @c(x: %s[1, 9, 17, 64], w: %s[40, 64, 3, 3] const, y: %s[1, 9, 17, 40] out) { t[n < 1, h < 9, q < 17, o < 40] = sum[c < 64, i < 3, j < 3] f32(x[n, h + i - 1, q + j - 1, c] else 0)"
+        "*f32(w[o, c, i, j]) y[n < 1, h < 9, q < 17, o < 40] = %s(max(t[n, h, q, o], 0.0)) }", t, t, t, t);
+}
+END_TEST
 START_TEST(grouped)
 {
   check(NULL, 0, NULL, 0,
@@ -207,6 +224,7 @@ static void add(TCase *t)
   tcase_add_test(t, windows);
   tcase_add_test(t, products);
   tcase_add_loop_test(t, convolutions, 0, 5);
+  tcase_add_loop_test(t, matrix_units, 0, 2);
   tcase_add_test(t, grouped);
   tcase_add_test(t, plain);
 }
