@@ -41,6 +41,21 @@ def _():
         assert "M0401" in massc(model, *args, "-o", "x/", status=1).err, args
 
 
+def through_opencl(make):
+    def check():
+        d = run(os.environ["GPU_CASES"], "--opencl", make(), status=None)
+        if d.status == 77:
+            raise Skip("no OpenCL device")
+        assert d.status == 0 and " 0 failed" in d.out, d
+        return d.out.split(": ")[1].strip()
+    return check
+
+
+case("every kernel of a small AlexNet runs as OpenCL C")(through_opencl(small_alexnet))
+case("every kernel of a small ResNet-50 runs as OpenCL C")(through_opencl(small_resnet))
+case("every kernel of a small BERT runs as OpenCL C")(through_opencl(lambda: mkmodel("bert-base", "bert.onnx", "layers=1", "width=48", "heads=3", "vocab=50")))
+
+
 @case("nvcc takes them")
 def _():
     nvcc = shutil.which("nvcc") or (os.path.exists("/usr/local/cuda/bin/nvcc") and "/usr/local/cuda/bin/nvcc")

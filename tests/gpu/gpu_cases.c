@@ -1,8 +1,10 @@
-/* gpu_cases DIR MODEL.onnx ..: every distinct kernel of the models that is small enough to be evaluated, with random inputs and expected results, for run.py. Free dims are
- * at their smallest, batches at 2. */
+/* gpu_cases DIR MODEL.onnx ..: every distinct kernel of the models that is small enough to be evaluated, with random inputs and expected results, for run.py.
+ * gpu_cases --opencl MODEL.onnx ..: the same kernels as OpenCL C, run here by the OpenCL loader's first device. Free dims are 2, or the least they can be. */
 #include "compiler/onnx/onnx.h"
 #include "tests/road.h"
 #include "tests/unit/codegen/gpu_case.h"
+#include "tests/unit/codegen/run_opencl.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +47,28 @@ static int64_t lookup(void *arg, const struct ir_sym *s, bool *known)
     }
   return 0;
 }
-/* 1 written, 0 too large, -1 an error */
+/* Runs the kernel and compares its results with the evaluation's. */
+static bool run_here(const struct kir_kern *k, const struct cg_target *t, const struct kir_bind *b, unsigned nb, struct ir_tensor **dense, struct ir_tensor **raw, const char **why)
+{
+  TRY(run_opencl(k, t, b, nb, raw, why));
+  for (uint32_t i = 0; i < k->args.n; i++) {
+    const struct kir_arr *x = k->args.v[i];
+    struct ir_tensor *got = tensor(k->arena, x->elem, dense[i]->n);
+    double top = 0;
+    if (!x->out) continue;
+    if (!kir_arg_unpack(x, b, nb, raw[i], got)) return false;
+    bool f = ir_elem_class(x->elem) == 'F';
+    for (int64_t j = 0; f && j < got->n; j++)
+      if (isfinite(dense[i]->f[j])) top = fmax(top, fabs(dense[i]->f[j]));
+    for (int64_t j = 0; j < got->n; j++)
+      if (f ? !(fabs(got->f[j] - dense[i]->f[j]) <= 2e-5 * top || got->f[j] == dense[i]->f[j] || (isnan(got->f[j]) && isnan(dense[i]->f[j]))) : got->i[j] != dense[i]->i[j]) {
+        *why = ir_arena_printf(k->arena, "%s[%lld] is %.9g, want %.9g", x->name, (long long)j, f ? got->f[j] : (double)got->i[j], f ? dense[i]->f[j] : (double)dense[i]->i[j]);
+        return false;
+      }
+  }
+  return true;
+}
+/* 1 written or run, 0 too large, -1 an error */
 static int one(const char *dir, struct ir_node *node, const struct pass_kernel *k, double work, const struct cg_target *t)
 {
   struct ir_arena *a = k->arena;
@@ -76,7 +99,7 @@ static int one(const char *dir, struct ir_node *node, const struct pass_kernel *
     if (ok) raw[i] = tensor(a, ref->args.v[i]->elem, n);
     ok = ok && kir_arg_pack(k->kern->args.v[i], b, nb, dense[i], raw[i]);
   }
-  ok = ok && gpu_case_write(dir, k->kern, t, b, nb, raw, 2e-5, &why);
+  ok = ok && (dir ? gpu_case_write(dir, k->kern, t, b, nb, raw, 2e-5, &why) : run_here(k->kern, t, b, nb, dense, raw, &why));
   if (!ok) fprintf(stderr, "%s: %s\n", k->name, why);
   return ok ? 1 : -1;
 }
@@ -105,7 +128,7 @@ static int model(const char *dir, const char *path, const struct cg_target *ct)
       count[1 + one(dir, g->node, &p.kernels.v[i], (double)work, ct)]++;
       break;
     }
-  printf("%s: %u kernels written, %u too large, %u failed\n", path, count[2], count[1], count[0]);
+  printf("%s: %u kernels %s, %u too large, %u failed\n", path, count[2], dir ? "written" : "run", count[1], count[0]);
   road_end(&p);
   onnx_close(f);
   return count[0] != 0;
@@ -114,9 +137,14 @@ int main(int argc, char **argv)
 {
   int bad = 0;
   if (argc < 3) {
-    fprintf(stderr, "usage: gpu_cases DIR MODEL.onnx ..\n");
+    fprintf(stderr, "usage: gpu_cases DIR|--opencl MODEL.onnx ..\n");
     return 2;
   }
-  for (int i = 2; i < argc; i++) bad |= model(argv[1], argv[i], cg_target_find("cuda:sm_80", 10));
+  bool here = !strcmp(argv[1], "--opencl");
+  if (here && !opencl_here()) {
+    printf("no OpenCL device\n");
+    return 77;
+  }
+  for (int i = 2; i < argc; i++) bad |= here ? model(NULL, argv[i], cg_target_find("opencl", 6)) : model(argv[1], argv[i], cg_target_find("cuda:sm_80", 10));
   return bad;
 }

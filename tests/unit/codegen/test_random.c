@@ -5,7 +5,11 @@
 SKELETON(naive)
 SKELETON(map)
 SKELETON(row)
-SKELETON(window) static const struct cg_skeleton *const skeletons[] = { &cg_skeleton_naive, &cg_skeleton_map, &cg_skeleton_row, &cg_skeleton_window };
+SKELETON(window)
+SKELETON(each)
+SKELETON(block)
+static const struct cg_skeleton *const skeletons[] = { &cg_skeleton_naive, &cg_skeleton_map, &cg_skeleton_row, &cg_skeleton_window },
+                                *const for_lanes[] = { &cg_skeleton_map, &cg_skeleton_row, &cg_skeleton_each, &cg_skeleton_block, &cg_skeleton_naive };
 static const struct cg_target gpu = { .name = "test:gpu", .vec_lanes = 4, .n_vregs = 255, .fma = true, .cores = 8, .warps = 2, .lanes = 32 };
 
 struct gen {
@@ -200,8 +204,9 @@ static void run(int i, bool lanes)
   for (int seed = first; seed < last; seed++) {
     struct gen g;
     nest(&g, (uint64_t)seed, (unsigned)seed % 3);
-    for (unsigned k = lanes ? 1 : 0; k < (lanes ? 3 : 4); k++) {
-      struct lowering l = { skeletons[k], .t = lanes ? &gpu : cg_target_at((unsigned)seed / 3 % 3), .tolerance = 1e-5, .no_native = lanes || seed % 8,
+    for (unsigned k = 0; k < (lanes ? 5 : 4); k++) {       /* every 16th seed as OpenCL C, too */
+      const struct cg_target *on = lanes ? seed % 16 == 5 ? cg_target_find("opencl", 6) : &gpu : cg_target_at((unsigned)seed / 3 % 3);
+      struct lowering l = { (lanes ? for_lanes : skeletons)[k], .t = on, .tolerance = 1e-5, .no_native = lanes || seed % 8,
                             .no_text = lanes };
       taken += lw_run(&l, g.s, NULL, 0, (uint64_t)seed);
     }
@@ -215,6 +220,6 @@ END_TEST
 static void add(TCase *t)
 {
   tcase_add_loop_test(t, cpu, 0, 6);
-  tcase_add_loop_test(t, on_lanes, 0, 2);
+  tcase_add_loop_test(t, on_lanes, 0, 4);
 }
 int main(void) { return lw_main("random", add); }
