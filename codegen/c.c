@@ -53,8 +53,26 @@ void c_line(struct cc *c, const char *fmt, ...)
   va_start(ap, fmt);
   const char *s = vprint(c, fmt, ap);
   va_end(ap);
-  ir_buf_printf(&c->out, "%*s%s\n", (int)(2 * c->indent), "", s);
+  ir_buf_printf(&c->scope[c->level].body, "%*s%s\n", (int)(2 * c->level + 2), "", s);
 }
+void c_open(struct cc *c)
+{
+  if (c->level + 1 == C_SCOPES) c_fail(c, "blocks nest deeper than %d", C_SCOPES);
+  else c->scope[++c->level] = (struct c_scope){ 0 };
+}
+void c_close(struct cc *c)
+{
+  struct c_scope *s = &c->scope[c->level];
+  if (!c->level) return;
+  while (c->quotients.n && c->quotients.v[c->quotients.n - 1].level == c->level) c->quotients.n--;
+  while (c->loops.n && c->loop_level[c->loops.n - 1] == c->level) c->loops.n--;
+  struct ir_buf *out = &c->scope[--c->level].body;
+  if (s->decl.n) ir_buf_add(out, s->decl.s, s->decl.n);
+  if (s->body.n) ir_buf_add(out, s->body.s, s->body.n);
+  ir_buf_deinit(&s->decl);
+  ir_buf_deinit(&s->body);
+}
+void c_declare(struct cc *c, unsigned level, const char *line) { ir_buf_printf(&c->scope[level].decl, "%*s%s\n", (int)(2 * level + 2), "", line); }
 const char *c_in(struct cc *c, struct c_text t, unsigned prec) { return t.prec <= prec ? t.s : c_printf(c, "(%s)", t.s); }
 bool c_has_lane(const char *s) { return strchr(s, C_LANE) != NULL; }
 const char *c_at_lane(struct cc *c, const char *s, const char *lane)
@@ -128,16 +146,16 @@ static void digits(struct cc *c)
 {
   const struct kir_kern *k = c->k;
   if (!k->grid.n) return;
-  if (k->grid.n > 1) c_line(c, "int block = %s;", c->d->block);
+  if (k->grid.n > 1) c_declare(c, 0, c_printf(c, "int block = %s;", c->d->block));
   for (uint32_t i = k->grid.n; i-- > 0;) {
     const struct ir_sym *s = sym_of(k->grid.v[i].var);
     const char *n = c_name(c, s, s->name), *t = c_sym_wide(s) ? c->d->i64 : "int";
-    struct c_text trips = c_ix_as(c, k->grid.v[i].trips, false);
-    if (k->grid.n == 1) c_line(c, "const %s %s = %s;", t, n, c->d->block);
-    else if (!i) c_line(c, "const %s %s = block;", t, n);
+    struct c_text trips = i ? c_ix_as(c, k->grid.v[i].trips, false) : (struct c_text){ NULL, C_ATOM };
+    if (k->grid.n == 1) c_declare(c, 0, c_printf(c, "const %s %s = %s;", t, n, c->d->block));
+    else if (!i) c_declare(c, 0, c_printf(c, "const %s %s = block;", t, n));
     else {
-      c_line(c, "const %s %s = block %% %s;", t, n, c_in(c, trips, C_UNARY));
-      c_line(c, "block /= %s;", c_in(c, trips, C_UNARY));
+      c_declare(c, 0, c_printf(c, "const %s %s = block %% %s;", t, n, c_in(c, trips, C_UNARY)));
+      c_declare(c, 0, c_printf(c, "block /= %s;", c_in(c, trips, C_UNARY)));
     }
   }
 }
@@ -193,7 +211,7 @@ static void launch_of(struct cc *c, const char *name, struct cg_launch *l)
 }
 bool cg_c(struct ir_arena *a, const struct kir_kern *k, const struct cg_target *t, const char *head, struct ir_buf *out, struct cg_launch *launch, const char **why)
 {
-  struct cc c = { .a = a, .d = t->kind == CG_OPENCL ? &c_opencl : &c_cuda, .k = k, .indent = 1 };
+  struct cc c = { .a = a, .d = t->kind == CG_OPENCL ? &c_opencl : &c_cuda, .k = k };
   struct ir_buf args = { 0 }, top = { 0 };
   if (!k->flat) c_fail(&c, "the kern is tiled");
   if (k->syms.n > CG_MAX_SIZES) c_fail(&c, "the kern takes %u sizes; at most %d are passed", k->syms.n, CG_MAX_SIZES);
@@ -215,13 +233,16 @@ bool cg_c(struct ir_arena *a, const struct kir_kern *k, const struct cg_target *
     ir_buf_printf(out, c.d->kernel, c.d->warps ? k->warps * k->lanes : k->lanes, k->warps);
     ir_buf_printf(out, "%s(%s)\n{\n", name, args.s ? args.s : "void");
     ir_buf_add(out, top.s ? top.s : "", top.n);
-    ir_buf_add(out, c.out.s ? c.out.s : "", c.out.n);
+    if (c.scope[0].decl.n) ir_buf_add(out, c.scope[0].decl.s, c.scope[0].decl.n);
+    if (c.scope[0].body.n) ir_buf_add(out, c.scope[0].body.s, c.scope[0].body.n);
     ir_buf_printf(out, "}\n");
     if (launch) launch_of(&c, name, launch);
   }
   ir_buf_deinit(&args);
   ir_buf_deinit(&top);
-  ir_buf_deinit(&c.out);
+  while (c.level) c_close(&c);
+  ir_buf_deinit(&c.scope[0].decl);
+  ir_buf_deinit(&c.scope[0].body);
   *why = c.why;
   return !c.why;
 }

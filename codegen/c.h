@@ -34,13 +34,19 @@ struct c_dialect {
 extern const struct c_dialect c_cuda, c_opencl;
 
 struct c_named { const void *what; const char *name; };
+/* A block of the text: what is named at its start, and the rest. */
+enum { C_SCOPES = 160 };
+struct c_scope { struct ir_buf decl, body; };
+struct c_quotient { const struct ir_ix *a, *b; bool mod, wide; unsigned level; const char *name; };
 struct c_val { const struct kir_op *op; unsigned uses; const struct kir_op *user; const struct kir_block *at, *user_at; uint32_t pos, root; bool inl; struct c_text t; const char *var; };
 struct cc {
   struct ir_arena *a;
   const struct c_dialect *d;
   const struct kir_kern *k;
-  struct ir_buf out;                   /* the body */
-  unsigned indent;
+  struct c_scope scope[C_SCOPES]; unsigned level;    /* open blocks; 0 the kernel's */
+  IR_VEC(struct c_quotient) quotients; /* that have a name now */
+  IR_VEC(struct c_named) loops;        /* loop symbols, name NULL, in the order of the scopes they belong to */
+  unsigned loop_level[C_SCOPES];
   const char *why;                     /* the first thing that could not be done */
   IR_VEC(struct c_named) names;        /* arrays, registers, symbols; what NULL: only taken */
   IR_VEC(struct c_named) help;         /* what the prelude needs: what is the text */
@@ -53,6 +59,9 @@ void c_fail(struct cc *c, const char *fmt, ...) __attribute__((format(printf, 2,
 /* ---- c.c ---- */
 const char *c_name(struct cc *c, const void *what, const char *base);        /* of `what`; made from base at first. NULL: a fresh one */
 void c_line(struct cc *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));   /* indented, with a newline */
+void c_open(struct cc *c);                                                   /* a block: lines go into it */
+void c_close(struct cc *c);
+void c_declare(struct cc *c, unsigned level, const char *line);              /* at the start of an open block */
 const char *c_printf(struct cc *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *c_in(struct cc *c, struct c_text t, unsigned prec);              /* in parentheses if it binds weaker than prec */
 const char *c_at_lane(struct cc *c, const char *s, const char *lane);        /* the place put in */

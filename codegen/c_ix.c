@@ -85,7 +85,50 @@ struct c_text c_ix_as(struct cc *c, const struct ir_ix *e, bool wide)
   if (c_ix_wide(e) == wide || ir_ix_const(e, &k)) return t;
   return (struct c_text){ cast(c, wide, t), C_UNARY };
 }
+/* The block from whose start on all of e is known; the kernel's if it holds no loop's symbol. *out_moves: it reads memory or the place in a vector. */
+static unsigned level_of(struct cc *c, const struct ir_ix *e, bool *out_moves)
+{
+  unsigned level = 0;
+  *out_moves |= c->k->vsym && ir_ix_uses(e, c->k->vsym);
+  for (uint32_t i = 0; i < c->loops.n; i++)
+    if (ir_ix_uses(e, c->loops.v[i].what)) level = c->loop_level[i];
+  for (unsigned i = 0; i < ir_ix_nterms(e); i++) {
+    unsigned n;
+    const struct ir_atom *const *f;
+    ir_ix_term(e, i, &n, &f);
+    for (unsigned j = 0; j < n; j++) {
+      *out_moves |= f[j]->kind == IR_ATOM_LOAD || (f[j]->kind == IR_ATOM_SYM && f[j]->sym->def);
+      if (f[j]->kind == IR_ATOM_SYM || f[j]->kind == IR_ATOM_LOAD) continue;
+      level_of(c, f[j]->a, out_moves);
+      if (f[j]->b) level_of(c, f[j]->b, out_moves);
+    }
+  }
+  return level;
+}
+static struct c_text plain_quotient(struct cc *c, const struct ir_ix *a, const struct ir_ix *b, bool mod, bool *wide);
+/* A quotient or rest of a sum gets a name, once in the block where its loops are. */
 static struct c_text quotient(struct cc *c, const struct ir_ix *a, const struct ir_ix *b, bool mod, bool *wide)
+{
+  bool moves = false;
+  unsigned la = level_of(c, a, &moves), lb = level_of(c, b, &moves), level = la > lb ? la : lb;
+  if (moves || ir_ix_nterms(a) < 2) return plain_quotient(c, a, b, mod, wide);
+  for (uint32_t i = 0; i < c->quotients.n; i++) {
+    const struct c_quotient *q = &c->quotients.v[i];
+    if (q->a != a || q->b != b || q->mod != mod) continue;
+    *wide = q->wide;
+    return atom_text(q->name);
+  }
+  struct c_text t = plain_quotient(c, a, b, mod, wide);
+  const char *n = c_name(c, NULL, mod ? "r" : "q");
+  c_declare(c, level, c_printf(c, "const %s %s = %s;", *wide ? c->d->i64 : "int", n, t.s));
+  struct c_quotient q = { a, b, mod, *wide, level, n };
+  uint32_t at = c->quotients.n;
+  ir_push(c->a, &c->quotients, q);
+  for (; at > 0 && c->quotients.v[at - 1].level > level; at--) c->quotients.v[at] = c->quotients.v[at - 1];   /* by level, so that a block's go when it closes */
+  c->quotients.v[at] = q;
+  return atom_text(n);
+}
+static struct c_text plain_quotient(struct cc *c, const struct ir_ix *a, const struct ir_ix *b, bool mod, bool *wide)
 {
   int64_t lo, hi, blo, bhi;
   bool w = c_ix_wide(a) || c_ix_wide(b);
@@ -145,10 +188,9 @@ static struct c_text atom(struct cc *c, const struct ir_atom *a, bool *wide)
   case IR_ATOM_MIN: case IR_ATOM_MAX: {
     *wide = c_ix_wide(a->a) || c_ix_wide(a->b);
     struct c_text x = c_ix_as(c, a->a, *wide), y = c_ix_as(c, a->b, *wide);
-    if (*wide) {                       /* a constant must have the other's type */
-      x = (struct c_text){ cast(c, true, x), C_UNARY };
-      y = (struct c_text){ cast(c, true, y), C_UNARY };
-    }
+    int64_t k;                         /* a constant must have the other's type */
+    if (*wide && ir_ix_const(a->a, &k)) x = atom_text(c_printf(c, "%lld%s", (long long)k, c->d->i64_suffix));
+    if (*wide && ir_ix_const(a->b, &k)) y = atom_text(c_printf(c, "%lld%s", (long long)k, c->d->i64_suffix));
     return atom_text(c_printf(c, "%s(%s, %s)", a->kind == IR_ATOM_MIN ? "min" : "max", x.s, y.s));
   }
   case IR_ATOM_BCAST: {

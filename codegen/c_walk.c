@@ -194,9 +194,13 @@ static void walk_for(struct cc *c, const struct kir_op *o)
   if (o->sub == KIR_REPLAY) c_line(c, "#pragma unroll");
   else if (o->sub > 1) c_line(c, "#pragma unroll %u", o->sub);
   c_line(c, "for (%s %s = %s; %s < %s; %s++) {", wide ? c->d->i64 : "int", n, c_ix(c, o->ix[0]).s, n, c_in(c, c_ix(c, o->ix[1]), C_ADD), n);
-  c->indent++;
+  c_open(c);
+  if (c->loops.n < C_SCOPES) {
+    c->loop_level[c->loops.n] = c->level;
+    ir_push(c->a, &c->loops, ((struct c_named){ o->var, NULL }));
+  }
   walk(c, &o->body[0]);
-  c->indent--;
+  c_close(c);
   c_line(c, "}");
 }
 static void walk_if(struct cc *c, const struct kir_op *o)
@@ -207,20 +211,20 @@ static void walk_if(struct cc *c, const struct kir_op *o)
   } else if (!o->body[0].first) {
     if (!o->body[1].first) return;
     c_line(c, "if (!(%s)) {", g.s);
-    c->indent++;
+    c_open(c);
     walk(c, &o->body[1]);
-    c->indent--;
+    c_close(c);
     c_line(c, "}");
     return;
   } else c_line(c, "if (%s) {", g.s);
-  c->indent++;
+  c_open(c);
   walk(c, &o->body[0]);
-  c->indent--;
+  c_close(c);
   if (g.s && o->body[1].first) {
     c_line(c, "} else {");
-    c->indent++;
+    c_open(c);
     walk(c, &o->body[1]);
-    c->indent--;
+    c_close(c);
   }
   c_line(c, "}");
 }
