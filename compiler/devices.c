@@ -40,30 +40,43 @@ struct ir_target target_of(const struct cg_target *t)
 }
 
 /* ---- code ---- */
-struct job { const struct cg_nvrtc *nvrtc; struct pass_program *p; struct device_code *out; unsigned ptx; atomic_uint next; atomic_bool failed; struct ir_arena *arena[64]; const char *why[64]; };
+struct job { const struct cg_nvrtc *nvrtc; struct pass_program *p; const struct kernel_file *const *edited; struct device_code *out; unsigned ptx; atomic_uint next; atomic_bool failed; struct ir_arena *arena[64]; struct failure { const char *why, *log; const struct kernel_file *file; } failure[64]; };
 struct worker { struct job *j; unsigned i; };
-static bool compile_cuda(struct job *j, struct ir_arena *a, const struct cg_target *t, const char *source, const char *entry, struct device_code *c, const char **why)
+static bool nvrtc(struct job *j, struct ir_arena *a, const struct cg_cuda_job *q, struct ir_buf *out, struct failure *f)
+{
+  struct ir_buf log = { 0 };
+  bool ok = cg_nvrtc_compile(a, j->nvrtc, q, out, &log, &f->why);
+  if (!ok) f->log = ir_arena_strdup(a, log.s ? log.s : "");
+  ir_buf_deinit(&log);
+  return ok;
+}
+static bool compile_cuda(struct job *j, struct ir_arena *a, const struct cg_target *t, const char *source, const char *entry, struct device_code *c, struct failure *f)
 {
   struct cg_cuda_job q = { .source = source, .name = entry, .arch = t->arch };
-  if (!cg_nvrtc_compile(a, j->nvrtc, &q, &c->text[0], NULL, why)) return false;
+  if (!nvrtc(j, a, &q, &c->text[0], f)) return false;
   c->images[0] = (struct massrt_image){ MASSRT_I_CUBIN, t->level, c->text[0].s, c->text[0].n };
   c->device.n_images = 1;
   if (!j->ptx) return true;
   q.arch = ir_arena_printf(a, "compute_%u", j->ptx);
-  if (!cg_nvrtc_compile(a, j->nvrtc, &q, &c->text[1], NULL, why)) return false;
+  if (!nvrtc(j, a, &q, &c->text[1], f)) return false;
   c->images[1] = (struct massrt_image){ MASSRT_I_PTX, j->ptx, c->text[1].s, c->text[1].n };
   c->device.n_images = 2;
   return true;
 }
-static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, const char **why)
+static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, struct failure *f)
 {
+  const char *why = NULL;
   const struct pass_kernel *k = &j->p->kernels.v[i];
   const struct cg_target *t = k->target->impl;
   struct device_code *c = &j->out[i];
   struct cg_launch l;
   struct ir_buf source = { 0 };
   if (t->kind == CG_CPU) return true;
-  if (!cg_c(a, k->kern, t, NULL, &source, &l, why)) ir_bug("codegen", "kernel %s: %s", k->name, *why ? *why : "no reason given");
+  if (!cg_c(a, k->kern, t, NULL, &source, &l, &why)) ir_bug("codegen", "kernel %s: %s", k->name, why ? why : "no reason given");
+  if ((f->file = j->edited ? j->edited[i] : NULL)) {
+    source.n = 0;
+    ir_buf_add(&source, f->file->text, strlen(f->file->text));
+  }
   c->device = (struct massrt_device_kernel){ .entry = ir_arena_strdup(a, l.name), .lanes = l.lanes, .warps = l.warps, .n_pointers = l.n_pointers, .n_sizes = l.n_sizes,
                                              .dynamic_bytes = l.dynamic_bytes, .size_bytes = ir_arena_copy(a, l.size_bytes, sizeof l.size_bytes), .images = c->images,
                                              .overlaps = source.s && strstr(source.s, "griddepcontrol.wait") };
@@ -74,7 +87,7 @@ static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, const 
     c->device.n_images = 1;
     return true;
   }
-  ok = compile_cuda(j, a, t, source.s, l.name, c, why);
+  ok = compile_cuda(j, a, t, source.s, l.name, c, f);
   ir_buf_deinit(&source);
   return ok;
 }
@@ -83,12 +96,21 @@ static void *worker(void *arg)
   struct worker *w = arg;
   struct job *j = w->j;
   for (uint32_t i; !j->failed && (i = atomic_fetch_add(&j->next, 1)) < j->p->kernels.n;)
-    if (!compile_kernel(j, j->arena[w->i], i, &j->why[w->i])) j->failed = true;
+    if (!compile_kernel(j, j->arena[w->i], i, &j->failure[w->i])) j->failed = true;
   return NULL;
 }
-bool device_compile(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned ptx, struct massrt_kernel **kernels, struct device_code **out)
+/* The first lines of what NVRTC says: of our own text a bug's trace, of an edited file what its author looks for. */
+static bool refused(struct ir_diags *d, const struct failure *f)
 {
-  struct job j = { .p = p, .ptx = ptx };
+  enum { SHOWN = 2000 };
+  size_t n = strlen(f->log);
+  while (n && f->log[n - 1] == '\n') n--;
+  if (d->out && n) fprintf(d->out, "%.*s\n", (int)(n < SHOWN ? n : SHOWN), f->log);
+  return f->file ? ir_error(d, IR_M0406, NULL, NULL, "%s: NVRTC refused it: %s", f->file->path, f->why) : ir_error(d, IR_M0405, NULL, NULL, "NVRTC refused a kernel: %s", f->why);
+}
+bool device_compile(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned ptx, const struct kernel_file *const *edited, struct massrt_kernel **kernels, struct device_code **out)
+{
+  struct job j = { .p = p, .ptx = ptx, .edited = edited };
   struct worker w[64];
   pthread_t th[64];
   const char *why = NULL;
@@ -103,7 +125,7 @@ bool device_compile(struct ir_arena *a, struct ir_diags *d, const struct options
   worker(&w[0]);
   for (unsigned i = 1; i < started; i++) pthread_join(th[i], NULL);
   for (unsigned i = 0; i < n; i++)
-    if (j.why[i]) ir_error(d, IR_M0405, NULL, NULL, "NVRTC refused a kernel: %s", j.why[i]);
+    if (j.failure[i].why) refused(d, &j.failure[i]);
   struct massrt_kernel *k = IR_NEWN(a, struct massrt_kernel, p->kernels.n + 1);
   for (uint32_t i = 0; i < p->kernels.n; i++) {
     k[i] = p->tables.kernels[i];

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum id { O_OUT, O_C, O_SHARED, O_HEADER, O_NAME, O_TARGET, O_DIM, O_SHAPE, O_LEVEL, O_NO_WINOGRAD, O_PLACE, O_EXTERNAL, O_NVRTC, O_EMIT, O_DUMP_AFTER, O_DUMP_DIR, O_STOP_AFTER, O_VERIFY,
+enum id { O_OUT, O_C, O_SHARED, O_HEADER, O_NAME, O_TARGET, O_DIM, O_SHAPE, O_LEVEL, O_NO_WINOGRAD, O_PLACE, O_EXTERNAL, O_NVRTC, O_USE_KERNELS, O_EMIT, O_DUMP_AFTER, O_DUMP_DIR, O_STOP_AFTER, O_VERIFY,
           O_TIME, O_MD, O_MF, O_MT, O_JOBS, O_VERBOSE, O_QUIET, O_JSON, O_HELP, O_VERSION, O_EXPLAIN };
 static const struct row { const char *name; enum id id; const char *arg, *text; } rows[] = {
   { "-o", O_OUT, "FILE", "output; default: the model's stem with .bin, .o or .so" },
@@ -22,6 +22,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "--no-winograd", O_NO_WINOGRAD, NULL, "only direct convolutions" },
   { "--place", O_PLACE, "FILE", "YAML: node patterns to places" },
   { "--nvrtc", O_NVRTC, "FILE", "the NVRTC library (default: a toolkit's, PyPI's)" },
+  { "--use-kernels", O_USE_KERNELS, "DIR", "edited files of kernels, as --emit=cuda and --emit=opencl name them, instead of generated ones" },
   { "--external-root", O_EXTERNAL, "DIR", "where external data may lie" },
   { "--emit", O_EMIT, "KIND", "write text instead: ir, graph, kernels, llvm, asm, cuda, opencl; -o DIR/: a file per kernel" },
   { "--dump-after", O_DUMP_AFTER, "PASS", "print the graph after a pass (all: after every one that changed something)" },
@@ -148,6 +149,7 @@ static int apply(struct ir_arena *a, struct options *o, const struct row *r, con
   case O_NO_WINOGRAD: break;
   case O_PLACE: o->pass.place_file = v; break;
   case O_NVRTC: o->nvrtc = v; break;
+  case O_USE_KERNELS: o->use_kernels = v; break;
   case O_EXTERNAL: o->onnx.external_root = v; break;
   case O_EMIT: return set_emit(o, v);
   case O_DUMP_AFTER: return set_pass(r->name, &o->pass.dump_after, v);
@@ -184,7 +186,7 @@ static const struct row *find_row(char *arg, char **value)
 static void note_flag(struct ir_buf *b, const struct row *r, const char *v)
 {
   if (r->id == O_TARGET || r->id == O_DIM || r->id == O_SHAPE) ir_buf_printf(b, "%s%s=%s", b->n ? " " : "", r->name, v);
-  if (r->id == O_LEVEL || r->id == O_NO_WINOGRAD || r->id == O_PLACE) ir_buf_printf(b, "%s%s", b->n ? " " : "", r->name);
+  if (r->id == O_LEVEL || r->id == O_NO_WINOGRAD || r->id == O_PLACE || r->id == O_USE_KERNELS) ir_buf_printf(b, "%s%s", b->n ? " " : "", r->name);
 }
 int options_parse(struct ir_arena *a, int argc, char **argv, struct options *o)
 {
@@ -219,6 +221,7 @@ int options_parse(struct ir_arena *a, int argc, char **argv, struct options *o)
   if (!o->model) return usage("no model given%s", "");
   if (o->json && o->command != CMD_CHECK) return usage("--json goes with massc check%s", "");
   if (o->emit && o->command == CMD_CHECK) return usage("check and --emit exclude each other%s", "");
+  if (o->emit && o->use_kernels) return usage("--emit and --use-kernels exclude each other%s", "");
   if (o->emit && o->kind != LINK_EXE) return usage("--emit and %s exclude each other", o->kind == LINK_OBJECT ? "-c" : "-shared");
   return 0;
 }

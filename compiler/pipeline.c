@@ -116,11 +116,12 @@ static bool write_weights(void *arg, int fd, int64_t offset)
   struct weights_arg *w = arg;
   return pass_weights_write(w->p, w->d, w->out, fd, offset);
 }
-/* Hash of what the executable computes: the tables, and the weights' content by where they came from. */
-static const char *content_hash(struct ir_arena *a, const struct pass_program *p)
+/* Hash of what the executable computes: the tables, the weights' content by where they came from, edited kernels. */
+static const char *content_hash(struct ir_arena *a, const struct pass_program *p, const struct kernel_files *edited)
 {
   struct ir_buf b = { 0 };
   pass_program_print(&b, p);
+  for (uint32_t i = 0; i < edited->v.n; i++) ir_buf_printf(&b, "%s\n%s", edited->v.v[i].name, edited->v.v[i].text);
   uint64_t h = ir_hash(b.s ? b.s : "", b.n, 0);
   ir_buf_deinit(&b);
   return ir_arena_printf(a, "%016llx", (unsigned long long)h);
@@ -140,7 +141,7 @@ static const char *beside(struct ir_arena *a, const char *out, const char *endin
   const char *slash = strrchr(out, '/'), *base = slash ? slash + 1 : out, *dot = strrchr(base, '.');
   return ir_arena_printf(a, "%.*s%s", (int)(dot && dot > base ? (size_t)(dot - out) : strlen(out)), out, ending);
 }
-static bool write_depfile(struct ir_arena *a, struct ir_diags *d, const struct options *o, const struct onnx_file *f, const char *out)
+static bool write_depfile(struct ir_arena *a, struct ir_diags *d, const struct options *o, const struct onnx_file *f, const struct kernel_files *edited, const char *out)
 {
   const char *const *paths;
   unsigned n = onnx_depfiles(f, &paths);
@@ -149,6 +150,7 @@ static bool write_depfile(struct ir_arena *a, struct ir_diags *d, const struct o
   ir_buf_printf(&b, ":");
   for (unsigned i = 0; i < n; i++) { ir_buf_printf(&b, " "); make_word(&b, paths[i]); }
   if (o->pass.place_file) { ir_buf_printf(&b, " "); make_word(&b, o->pass.place_file); }
+  for (uint32_t i = 0; i < edited->v.n; i++) { ir_buf_printf(&b, " "); make_word(&b, edited->v.v[i].path); }
   ir_buf_printf(&b, "\n");
   bool ok = link_write_file(d, o->dep_file ? o->dep_file : beside(a, out, ".d"), b.s, b.n, 0644);
   ir_buf_deinit(&b);
@@ -160,22 +162,37 @@ static bool write_text(struct ir_diags *d, const char *out, struct ir_buf *b)
   ir_buf_deinit(b);
   return ok;
 }
-/* -o DIR/: one file per kernel, or one with the graph. */
-static bool emit_files(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p)
+/* CUDA C, OpenCL C: of all versions. */
+static bool emit_kernel_texts(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned n, bool files)
 {
-  const char *ending = o->emit == EMIT_KERNELS ? "kern" : o->emit == EMIT_LLVM ? "ll" : o->emit >= EMIT_CUDA ? cg_c_ending(p->target->impl) : "s";
+  struct kernel_texts all = kernel_texts(a, p, n);
+  struct ir_buf b = { 0 };
+  for (uint32_t i = 0; i < all.n; i++) {
+    kernel_print(a, p, n, &all.v[i], &b);
+    if (!files) { ir_buf_printf(&b, "\n"); continue; }
+    bool ok = link_write_file(d, ir_arena_printf(a, "%s%s", o->out, all.v[i].file), b.s, b.n, 0644);
+    ir_buf_deinit(&b);
+    b = (struct ir_buf){ 0 };
+    TRY(ok);
+  }
+  return files || write_text(d, o->out, &b);
+}
+/* -o DIR/: one file per kernel, or one with the graph. */
+static bool emit_files(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned n)
+{
+  const char *ending = o->emit == EMIT_KERNELS ? "kern" : o->emit == EMIT_LLVM ? "ll" : "s";
   struct ir_buf graph = { 0 };
   if (mkdir(o->out, 0777) && errno != EEXIST) return ir_error(d, IR_M0002, NULL, NULL, "cannot make the folder %s: %s", o->out, strerror(errno));
   if (o->emit < EMIT_KERNELS) {
     ir_print(&graph, p->m);
     return write_text(d, ir_arena_printf(a, "%s%s.ir", o->out, stem(a, o->model)), &graph);
   }
+  if (o->emit >= EMIT_CUDA) return emit_kernel_texts(a, d, o, p, n, true);
   for (uint32_t i = 0; i < p->kernels.n; i++) {
     struct pass_kernel *k = &p->kernels.v[i];
     struct ir_buf b = { 0 };
     const char *why = NULL;
     if (o->emit == EMIT_KERNELS) kir_kern_print(&b, k->kern);
-    else if (o->emit >= EMIT_CUDA) emit_c(a, p, i, &b);
     else if (!cg_llvm(a, &k->kern, 1, p->target->impl, o->emit == EMIT_LLVM ? CG_LLVM_TEXT : CG_ASM, &b, &why)) ir_bug("codegen", "kernel %s: %s", k->name, why ? why : "no reason given");
     bool ok = link_write_file(d, ir_arena_printf(a, "%s%s.%s", o->out, k->name, ending), b.s, b.n, 0644);
     ir_buf_deinit(&b);
@@ -183,16 +200,15 @@ static bool emit_files(struct ir_arena *a, struct ir_diags *d, const struct opti
   }
   return true;
 }
-static bool emit_text(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p)
+static bool emit_text(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned n)
 {
   struct ir_buf b = { 0 };
-  size_t n = o->out ? strlen(o->out) : 0;
-  if (n && o->out[n - 1] == '/') return emit_files(a, d, o, p);
+  size_t length = o->out ? strlen(o->out) : 0;
+  if (length && o->out[length - 1] == '/') return emit_files(a, d, o, p, n);
+  if (o->emit >= EMIT_CUDA) return emit_kernel_texts(a, d, o, p, n, false);
   if (o->emit == EMIT_IR || o->emit == EMIT_GRAPH) ir_print(&b, p->m);
   else if (o->emit == EMIT_KERNELS) {
     for (uint32_t i = 0; i < p->kernels.n; i++) { kir_kern_print(&b, p->kernels.v[i].kern); ir_buf_printf(&b, "\n"); }
-  } else if (o->emit >= EMIT_CUDA) {
-    for (uint32_t i = 0; i < p->kernels.n; i++) { emit_c(a, p, i, &b); ir_buf_printf(&b, "\n"); }
   } else {
     struct chunks all = emit_kernels(a, p, p->target->impl, o->pass.jobs, o->emit == EMIT_LLVM ? CG_LLVM_TEXT : CG_ASM);
     for (uint32_t i = 0; i < all.n; i++) ir_buf_add(&b, all.v[i].obj.s, all.v[i].obj.n);
@@ -201,7 +217,7 @@ static bool emit_text(struct ir_arena *a, struct ir_diags *d, const struct optio
   return write_text(d, o->out, &b);
 }
 /* Objects of one version: its kernels, then its host program. The first version's program knows the others. */
-struct version { struct pass_program *p; struct chunks kernels; struct device_code *device; struct ir_buf host; unsigned ptx; };
+struct version { struct pass_program *p; struct chunks kernels; struct device_code *device; const struct kernel_file *const *edited; struct ir_buf host; unsigned ptx; };
 static bool emit_version(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct version *v, unsigned n, const char *prefix, const char *hash)
 {
   const struct cg_target *t = v->p->target->impl, *cpu = v->p->host ? v->p->host->impl : t;
@@ -215,7 +231,7 @@ static bool emit_version(struct ir_arena *a, struct ir_diags *d, const struct op
   h.p.flags = o->text;
   h.p.hash = hash;
   if (v->p->target->kind) {
-    TRY(device_compile(a, d, o, v->p, v->ptx, &kernels, &v->device));
+    TRY(device_compile(a, d, o, v->p, v->ptx, v->edited, &kernels, &v->device));
     h.p.kernels = kernels;
   }
   const char *why = NULL;
@@ -238,12 +254,17 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
   static const char *const endings[] = { ".bin", ".o", ".so" };
   const char *out = o->out ? o->out : ir_arena_printf(a, "%s%s", stem(a, o->model), endings[o->kind]);
   const char *prefix = o->kind == LINK_EXE ? "" : o->name ? o->name : identifier(a, stem(a, out));
-  const char *hash = content_hash(a, p);
+  struct kernel_files edited = { 0 };
+  if (o->use_kernels) TRY(kernel_files_read(a, d, o->use_kernels, p, n, &edited));
+  const char *hash = content_hash(a, p, &edited);
   struct version v[MAX_TARGETS] = { 0 };
   struct pass_program *last = &p[n - 1];               /* its list of weights goes on from those before */
   uint32_t n_blobs = 0;
   bool ok = true;
-  for (unsigned i = 0; i < n; i++) v[i].p = &p[i];
+  for (unsigned i = 0; i < n; i++) {
+    v[i].p = &p[i];
+    v[i].edited = edited.of ? edited.of[i] : NULL;
+  }
   choose_ptx(v, n);
   for (unsigned i = 0; i < n; i++) {
     progress(o, ir_arena_printf(a, "compiling %u kernels for %s", p[i].kernels.n, p[i].target->name));
@@ -278,7 +299,7 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
     ok = link_write_file(d, o->header ? o->header : beside(a, out, ".h"), b.s, b.n, 0644);
     ir_buf_deinit(&b);
   }
-  if (ok && o->depfile) ok = write_depfile(a, d, o, f, out);
+  if (ok && o->depfile) ok = write_depfile(a, d, o, f, &edited, out);
   return ok;
 }
 /* An output that would replace what it is made of. */
@@ -341,11 +362,11 @@ static bool target_fits(struct ir_diags *d, const struct options *o, const struc
 /* A program for "cuda" has code for sm_80 and sm_90a; one for sm_90a alone gets code for sm_80 too, whose PTX runs on what comes later. */
 static const char *target_names(struct ir_arena *a, const struct options *o)
 {
-  if (!o->target) return o->emit == EMIT_CUDA ? "cuda" : o->emit == EMIT_OPENCL ? "opencl" : "cpu";
-  if (o->emit || o->command == CMD_CHECK) return o->target;
-  if (!strcmp(o->target, "cuda")) return "cuda:sm_80,sm_90a";
-  if (!strcmp(o->target, "cuda:sm_90a")) return ir_arena_printf(a, "%s,sm_80", o->target);
-  return o->target;
+  const char *t = o->target ? o->target : o->emit == EMIT_CUDA ? "cuda" : o->emit == EMIT_OPENCL ? "opencl" : "cpu";
+  if ((o->emit && o->emit != EMIT_CUDA) || o->command == CMD_CHECK) return t;
+  if (!strcmp(t, "cuda")) return "cuda:sm_80,sm_90a";
+  if (!strcmp(t, "cuda:sm_90a") && !o->emit) return ir_arena_printf(a, "%s,sm_80", t);
+  return t;
 }
 static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struct onnx_file **file)
 {
@@ -360,9 +381,9 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
   struct ir_module *m = onnx_import(a, d, *file, &o->onnx);
   TRY(m && !d->errors);
   if (o->pass.time) fprintf(stderr, "%8.2f ms  import\n", (seconds() - t0) * 1e3);
-  if (o->emit == EMIT_IR) return emit_text(a, d, o, &(struct pass_program){ .m = m });
+  if (o->emit == EMIT_IR) return emit_text(a, d, o, &(struct pass_program){ .m = m }, 1);
   if (o->emit == EMIT_GRAPH && !o->pass.stop_after) o->pass.stop_after = "outline";
-  if (o->emit || o->pass.stop_after || o->command == CMD_CHECK) n = 1;      /* text is of the first target */
+  if ((o->emit && o->emit < EMIT_CUDA) || o->pass.stop_after || o->command == CMD_CHECK) n = 1;      /* text is of the first target, but for that of kernels in C */
   progress(o, "passes");
   bool passed = run_passes(m, o, targets, n, p);
   progress(o, NULL);
@@ -374,7 +395,7 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
     else ir_print(&b, m);
     return write_text(d, o->out, &b);
   }
-  bool ok = o->command == CMD_CHECK ? check_text(d, o, p) : o->emit ? emit_text(a, d, o, p) : emit_program(a, d, o, p, n, *file);
+  bool ok = o->command == CMD_CHECK ? check_text(d, o, p) : o->emit ? emit_text(a, d, o, p, n) : emit_program(a, d, o, p, n, *file);
   if (o->pass.time) fprintf(stderr, "%8.2f ms  code, weights, linking\n", (seconds() - t0) * 1e3);
   for (unsigned i = 0; i < n; i++)
     for (uint32_t k = 0; k < p[i].kernels.n; k++) ir_arena_destroy(p[i].kernels.v[k].arena);

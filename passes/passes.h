@@ -45,7 +45,7 @@ struct pass_program {
   struct ir_module *m;
   const struct ir_target *target, *host;     /* host: as of the context */
   int level;
-  const char *suffix;                  /* of kernel names, when several versions go into one executable; or "" */
+  const char *suffix;                  /* of the names of the processor's kernels, which are symbols, when several versions go into one executable; or "" */
   IR_VEC(struct pass_kernel) kernels;
   IR_VEC(struct pass_group) groups;    /* in order of execution */
   IR_VEC(struct pass_buffer) buffers;

@@ -49,8 +49,9 @@ static uint64_t identity(const struct kir_nest *n, const struct kir_sched *s)
   return h;
 }
 /* "conv_add_max.layer1.0.conv2.5d0c1a2b": what it does, the first ONNX node of its first use, its content. Symbols show up in profilers and stack traces. */
-static const char *kernel_name(struct pass_program *p, const struct ir_node *n, uint64_t hash)
+static const char *kernel_name(struct pass_ctx *c, const struct ir_node *n, uint64_t hash)
 {
+  struct pass_program *p = c->prog;
   char from[64] = "";
   const char *s = n->prov && n->prov->n ? n->prov->name[0] : "";
   size_t k = 0;
@@ -60,7 +61,7 @@ static const char *kernel_name(struct pass_program *p, const struct ir_node *n, 
     if (plain) from[k++] = *s;
     gap = !plain;
   }
-  return ir_arena_printf(p->arena, "%s%s%s.%08x%s", n->name, k ? "." : "", from, (unsigned)(hash >> 32), p->suffix ? p->suffix : "");
+  return ir_arena_printf(p->arena, "%s%s%s.%08x%s", n->name, k ? "." : "", from, (unsigned)(hash >> 32), p->suffix && !pass_target(c, n)->kind ? p->suffix : "");
 }
 /* A new kernel gets a nest in an arena of its own, since lowering runs in parallel. */
 static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, uint64_t hash)
@@ -68,7 +69,7 @@ static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, uint64
   struct pass_program *p = c->prog;
   for (uint32_t i = 0; i < p->kernels.n; i++)
     if (p->kernels.v[i].hash == hash && p->kernels.v[i].target == pass_target(c, node)) return i;
-  struct pass_kernel k = { .target = pass_target(c, node), .hash = hash, .arena = ir_arena_create(), .name = kernel_name(p, node, hash) };
+  struct pass_kernel k = { .target = pass_target(c, node), .hash = hash, .arena = ir_arena_create(), .name = kernel_name(c, node, hash) };
   for (uint32_t i = 0; i < p->kernels.n; i++)
     if (!strcmp(p->kernels.v[i].name, k.name)) k.name = ir_arena_printf(p->arena, "%s%08x", k.name, (unsigned)hash);
   k.nest = kir_nest_of(k.arena, node);

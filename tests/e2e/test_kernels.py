@@ -1,0 +1,205 @@
+"""Kernels as files: --emit=cuda and --emit=opencl write them, --use-kernels takes them back edited, and --expect shows whether the result still holds.
+
+OpenCL runs wherever there is a platform (PoCL). What CUDA needs NVRTC for is skipped without it; that its edited kernels are the ones that run is shown by their bytes in the executable."""
+import re
+from e2e import *
+
+os.environ["XDG_CACHE_HOME"] = os.path.join(tempfile.gettempdir(), f"massc-opencl-cache-{os.getuid()}")
+os.makedirs(os.environ["XDG_CACHE_HOME"], exist_ok=True)
+INPUT = "--input=input[2,3,224,224]=random:1"
+
+
+def emit(kind, out, *args):
+    """Files of small_alexnet's kernels, by name."""
+    shutil.rmtree(out, ignore_errors=True)
+    massc(small_alexnet(), f"--emit={kind}", "-o", out + "/", *args)
+    return {f: open(os.path.join(out, f)).read() for f in sorted(os.listdir(out))}
+
+
+def folder_of(name, files):
+    shutil.rmtree(name, ignore_errors=True)
+    os.mkdir(name)
+    for f, text in files.items():
+        open(os.path.join(name, f), "w").write(text)
+    return name
+
+
+def pool(files):
+    """The file of the last max pooling."""
+    return next(f for f in files if "features.12.MaxPool" in f)
+
+
+def build(kind, folder, out="edited.bin", **more):
+    done = massc(small_alexnet(), f"--target={kind}", f"--use-kernels={folder}", "-o", out, **more)
+    if kind == "cuda" and "M0405" in done.err:
+        raise Skip("NVRTC is not installed")
+    return done
+
+
+def on_opencl(*args, status=0):
+    done = run("./edited.bin", INPUT, *args, status=None)
+    if done.status == 69 and "not to be had" in done.err:
+        raise Skip(done.err.strip()[-200:])
+    assert done.status == status, str(done)
+    return done
+
+
+def expected():
+    if not os.path.exists("want.npy"):
+        massc(small_alexnet(), "-O0", "-o", "slow.bin")
+        run("./slow.bin", INPUT, "--output", "want.npy")
+    return ["--expect", "want.npy", "--rtol", "0"]
+
+
+@case("edited harmlessly, the result holds")
+def _():
+    files = emit("opencl", "all")
+    f = pool(files)
+    text = files[f]
+    text = "// without its head\n" + text[text.index("*/") + 2:]
+    text = re.sub(r"\by0_1\b", "result", text).replace("const __global float *x0", "global  const float /* in */ *restrict x0")
+    assert "result[" in text and "restrict x0" in text
+    build("opencl", folder_of("edited", {f: text}))
+    return on_opencl(*expected()).out.strip().splitlines()[-1][-120:]
+
+
+@case("edited wrongly, --expect sees it")
+def _():
+    files = emit("opencl", "all")
+    f = pool(files)
+    assert files[f].count("= acc;") == 1
+    build("opencl", folder_of("edited", {f: files[f].replace("= acc;", "= acc + 0.01f;")}))
+    out = on_opencl(*expected(), status=1)
+    return (out.out + out.err).strip().splitlines()[-1][-120:]
+
+
+@case("all files put back unedited, the result is the same; the executable says that they were given")
+def _():
+    emit("opencl", "all")
+    build("opencl", "all")
+    on_opencl("--output", "back.npy")
+    massc(small_alexnet(), "--target=opencl", "-o", "generated.bin")
+    run("./generated.bin", INPUT, "--output", "generated.npy")
+    assert open("back.npy", "rb").read() == open("generated.npy", "rb").read()
+    assert "--use-kernels" in run("./edited.bin", "--info").out
+
+
+@case("a file that does not build is named where it is built, with what the compiler says")
+def _():
+    files = emit("opencl", "all")
+    f = pool(files)
+    build("opencl", folder_of("edited", {f: files[f].replace("= acc;", "= nonsense;")}))
+    done = on_opencl(status=69)
+    assert "features.12.MaxPool" in done.err and "nonsense" in done.err, done.err
+    files = emit("cuda", "all-cuda")
+    f = pool(files)
+    done = build("cuda", folder_of("edited", {f: files[f].replace("= acc;", "= nonsense;")}), out="none.bin", status=1)
+    assert "M0406" in done.err and f"edited/{f}: NVRTC refused it" in done.err and "nonsense" in done.err and not os.path.exists("none.bin"), done.err
+
+
+@case("CUDA: the edited text is what is compiled, for every architecture and as PTX")
+def _():
+    files = emit("cuda", "all-cuda")
+    f = pool(files)
+    assert "." + "sm_" not in f, "one file for all architectures"
+    build("cuda", folder_of("edited", {f: files[f].replace("= acc;", '= acc; asm volatile("// edited here");')}))
+    build("cuda", folder_of("same", files), out="same.bin")
+    edited, same = open("edited.bin", "rb").read(), open("same.bin", "rb").read()
+    assert edited.count(b"// edited here") == 1 and b"// edited here" not in same      # comments survive in PTX alone
+    massc(small_alexnet(), "--target=cuda", "-o", "generated.bin")
+    assert len(open("generated.bin", "rb").read()) - len(same) in range(-4096, 4097)
+
+
+def refused(kind, files, *words):
+    done = build(kind, folder_of("edited", files), out="none.bin", status=1)
+    assert all(w in done.err for w in words) and not os.path.exists("none.bin"), f"{words}: {done.err}"
+    assert done.err.count("M0406") == 1, done.err
+
+
+@case("files that are not the kernels' are refused, by name and with what was expected")
+def _():
+    for kind, ptr in (("opencl", "__global float *"), ("cuda", "float *")):
+        files = emit(kind, "all")
+        f = pool(files)
+        t = files[f]
+        entry = re.search(r"\n(window_\w+)\(", t)[1]
+        ending = f[-3:]
+        refused(kind, {"nobody" + ending: t}, f"edited/nobody{ending}", "no kernel")
+        refused(kind, {f: t, f.replace("features", "future"): t}, "future", "no kernel")
+        refused(kind, {f: t.replace(entry + "(", "other(")}, f, "no definition of the kernel " + entry)
+        refused(kind, {f: t.replace(", int batch)", ")")}, f, "takes 2 arguments; expected 3")
+        refused(kind, {f: t.replace(", int batch)", ", int batch, int more)")}, f, "takes 4 arguments; expected 3")
+        refused(kind, {f: t.replace("float *y0_1", "int *y0_1")}, f, "argument 2", ptr.replace("float", "int"), f'expected "{ptr}"')
+        refused(kind, {f: t.replace("int batch)", "unsigned batch)")}, f, "argument 3", '"unsigned"', '"int"')
+        refused(kind, {f: t[:t.index(entry + "(")] + entry + "(void);"}, f, "no definition")
+        refused(kind, {f: "/* " + t.replace("*/", "")}, f, "no definition")
+        refused(kind, {f: ""}, f, "no text")
+        refused(kind, {f: t.replace("__launch_bounds__(", "__launch_bounds__(1 + 0*") if kind == "cuda" else t.replace("work_group_size(", "work_group_size(7")}, f, "launched with")
+
+
+@case("folders and options that cannot be")
+def _():
+    os.makedirs("empty", exist_ok=True)
+    model = small_alexnet()
+    for args, status, word in ((["--target=opencl", "--use-kernels=empty"], 1, "no file of a kernel"), (["--target=opencl", "--use-kernels=nothing"], 74, "nothing"),
+                               (["--use-kernels=empty"], 1, "--target=cuda"), (["--emit=opencl", "--use-kernels=empty"], 2, "exclude")):
+        done = massc(model, *args, "-o", "none.bin", status=status)
+        assert word in done.err and not os.path.exists("none.bin"), str(done)
+    os.makedirs("odd", exist_ok=True)
+    os.makedirs("odd/a.cl", exist_ok=True)
+    assert "a.cl" in massc(model, "--target=opencl", "--use-kernels=odd", "-o", "none.bin", status=74).err
+
+
+@case("damaged files never crash massc")
+def _():
+    files = emit("opencl", "all")
+    f = pool(files)
+    t = files[f]
+    step = max(1, len(t) // 60)
+    for n in range(1, len(t), step):
+        done = build("opencl", folder_of("edited", {f: t[:n]}), out="none.bin", status=None)
+        assert done.status in (0, 1), str(done)
+    for bad in ("(" * 5000, "{" * 5000, "#\\", '"', "'", "/*", "//", f"__kernel x {f}(", "\\" * 100):
+        assert build("opencl", folder_of("edited", {f: bad}), out="none.bin", status=None).status == 1, bad[:20]
+
+
+@case("the depfile names the edited files")
+def _():
+    files = emit("opencl", "all")
+    folder_of("edited", {pool(files): files[pool(files)]})
+    massc(small_alexnet(), "--target=opencl", "--use-kernels=edited", "-MD", "-o", "dep.bin")
+    assert "edited/" + pool(files) in open("dep.d").read()
+
+
+@case("one file for all architectures where the text is equal, variants named by theirs where it is not; all of them go back")
+def _():
+    options = ["--dim", "batch=64"]             # large enough for tiles that differ by the number of multiprocessors
+    three = "--target=cuda:sm_80,sm_86,sm_90a"
+    files = emit("cuda", "variants", three, *options)
+    assert files == emit("cuda", "again", three, "-j1", *options)
+    shared = [f for f in files if not re.search(r"\.sm_\w+\.cu$", f)]
+    variants = [f for f in files if f not in shared]
+    assert pool(shared) and variants            # pooling: a thread for each result, whatever the architecture
+    kernels = {"sm_80": 0, "sm_86": 0, "sm_90a": 0}
+    for f, text in files.items():
+        archs = re.search(r" for ([\w, ]+)$", text.splitlines()[0])[1].split(", ")
+        if f in shared:
+            assert archs == ["sm_80", "sm_86", "sm_90a"], (f, archs)
+        else:
+            assert f.endswith(f".{archs[0]}.cu") and len(archs) < 3, (f, archs)
+        for a in archs:
+            kernels[a] += 1
+    alone = {a: emit("cuda", "alone", f"--target=cuda:{a}", *options) for a in kernels}
+    assert kernels == {a: len(v) for a, v in alone.items()}, kernels
+    bodies = lambda files: {t[t.index("*/"):] for t in files.values()}
+    assert len(bodies(files)) == len(files) and bodies(files) == set().union(*(bodies(v) for v in alone.values()))
+    refused_one = massc(small_alexnet(), "--target=cuda:sm_80", "--use-kernels=variants", *options, "-o", "none.bin", status=1)
+    assert "sm_90a.cu: no kernel" in refused_one.err
+    done = massc(small_alexnet(), three, "--use-kernels=variants", *options, "-o", "back.bin", status=None)
+    if "M0405" in done.err:
+        raise Skip("NVRTC is not installed")
+    assert done.status == 0, str(done)
+    return f"{len(shared)} shared, {len(variants)} variants; kernels of each {kernels}"
+
+
+main()
