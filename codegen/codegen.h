@@ -23,12 +23,16 @@ struct cg_target {
   unsigned cores;                      /* tasks are made for at least 4 times as many */
   unsigned warps, lanes;               /* of a block, GPU forms: lanes 32 */
   int64_t shared_bytes;                /* a block's, at most; GPUs */
+  unsigned core_threads, core_blocks;  /* what a multiprocessor holds at once, CUDA */
+  int64_t core_shared_bytes;
+  double gops, matrix_gops, gbytes;    /* GPUs: rates of a multiprocessor, of its matrix units, of memory; for predictions (targets.def) */
 };
 const struct cg_target *cg_target_find(const char *name, size_t n);   /* "cpu" is this machine's level; named processors map to their level; "cuda" is sm_80. NULL: unknown */
 const struct cg_target *cg_target_at(unsigned i);                     /* NULL behind the last */
 bool cg_target_exact(const struct cg_target *t);                      /* CUDA: its code runs on that version and no other (sm_90a) */
-/* What the target's facts allow: float32 operations of a core in 1e9 per second, bandwidth of memory in 1e9 bytes per second. For predictions, not schedules. */
-void cg_target_rates(const struct cg_target *t, double *out_gops, double *out_gbytes);
+/* What the target's facts allow: operations of a core in 1e9 per second, bandwidth of memory in 1e9 bytes per second. inst: a schedule's instruction (NULL: of the
+ * ordinary units); matrix units have a rate of their own. For predictions, not schedules. */
+void cg_target_rates(const struct cg_target *t, const char *inst, double *out_gops, double *out_gbytes);
 
 /* ---- schedules and skeletons ---- */
 /* The record for a nest: level 0 always "naive". Never fails: naive takes any nest. */
@@ -79,6 +83,12 @@ struct cg_cuda_job {
   const char *const *options; unsigned n_options;                    /* more of them, "--ptxas-options=-v" */
 };
 bool cg_nvrtc_compile(struct ir_arena *a, const struct cg_nvrtc *n, const struct cg_cuda_job *j, struct ir_buf *out, struct ir_buf *log /* may be NULL */, const char **why);
+
+/* What a CUDA kernel takes of a multiprocessor. */
+struct cg_usage { unsigned registers; /* of a thread */ uint64_t shared_bytes /* static */, stack_bytes, spill_bytes; /* of a thread; stores and loads */ };
+bool cg_usage_read(const char *log, struct cg_usage *out);           /* NVRTC's log with --ptxas-options=-v; false: it says nothing of registers */
+/* How many blocks of so many threads, with dynamic_bytes of shared memory more, a multiprocessor holds at once; 0: it cannot be launched. */
+unsigned cg_blocks_per_core(const struct cg_target *t, const struct cg_usage *u, unsigned threads, uint64_t dynamic_bytes);
 
 /* ---- host program: the tables of abi.h and the step list as native code ---- */
 struct cg_host {                       /* filled by passes/steps: abi.h's program with compiler-side pointers */

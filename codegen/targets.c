@@ -39,8 +39,9 @@ static const struct { const char *name; unsigned level; } processors[] = {
 static const struct cg_target gpus[] = {
 #define CPU_LEVEL(...)
 #define CPU_NAME(...)
-#define GPU(kind_, name_, arch_, lv, cores_, shared) \
-  { .name = name_, .kind = kind_, .arch = arch_, .level = lv, .vec_lanes = 4, .n_vregs = 255, .fma = true, .cores = cores_, .warps = 8, .lanes = 32, .shared_bytes = shared },
+#define GPU(kind_, name_, arch_, lv, cores_, shared, threads, blocks, core_shared, gops_, matrix, gbytes_) \
+  { .name = name_, .kind = kind_, .arch = arch_, .level = lv, .vec_lanes = 4, .n_vregs = 255, .fma = true, .cores = cores_, .warps = 8, .lanes = 32, .shared_bytes = shared, \
+    .core_threads = threads, .core_blocks = blocks, .core_shared_bytes = core_shared, .gops = gops_, .matrix_gops = matrix, .gbytes = gbytes_ },
 #include "codegen/targets.def"
 #undef CPU_LEVEL
 #undef CPU_NAME
@@ -100,9 +101,10 @@ const struct cg_target *cg_target_find(const char *name, size_t n)
   return NULL;
 }
 
-/* Two vector units that multiply and add (in one instruction or in turn) at 3 GHz; two channels of DDR4. Within a factor of two of what is in use. */
-void cg_target_rates(const struct cg_target *t, double *out_gops, double *out_gbytes)
+/* Processors: two vector units that multiply and add (in one instruction or in turn) at 3 GHz; two channels of DDR4. Within a factor of two of what is in use. */
+void cg_target_rates(const struct cg_target *t, const char *inst, double *out_gops, double *out_gbytes)
 {
-  *out_gops = 3.0 * 2 * t->vec_lanes * (t->fma ? 2 : 1);
-  *out_gbytes = 25;
+  bool cpu = t->kind == CG_CPU, matrix = inst && t->matrix_gops && (!strncmp(inst, "mma.", 4) || !strncmp(inst, "wgmma.", 6));
+  *out_gops = cpu ? 3.0 * 2 * t->vec_lanes * (t->fma ? 2 : 1) : !matrix ? t->gops : strstr(inst, ".tf32") ? t->matrix_gops / 2 : t->matrix_gops;
+  *out_gbytes = cpu ? 25 : t->gbytes;
 }

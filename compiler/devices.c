@@ -42,23 +42,27 @@ struct ir_target target_of(const struct cg_target *t)
 /* ---- code ---- */
 struct job { const struct cg_nvrtc *nvrtc; struct pass_program *p; const struct kernel_file *const *edited; struct device_code *out; unsigned ptx; atomic_uint next; atomic_bool failed; struct ir_arena *arena[64]; struct failure { const char *why, *log; const struct kernel_file *file; } failure[64]; };
 struct worker { struct job *j; unsigned i; };
-static bool nvrtc(struct job *j, struct ir_arena *a, const struct cg_cuda_job *q, struct ir_buf *out, struct failure *f)
+static bool nvrtc(struct job *j, struct ir_arena *a, const struct cg_cuda_job *q, struct ir_buf *out, struct cg_usage *usage, struct failure *f)
 {
   struct ir_buf log = { 0 };
   bool ok = cg_nvrtc_compile(a, j->nvrtc, q, out, &log, &f->why);
   if (!ok) f->log = ir_arena_strdup(a, log.s ? log.s : "");
+  else if (usage && log.s) cg_usage_read(log.s, usage);
   ir_buf_deinit(&log);
   return ok;
 }
 static bool compile_cuda(struct job *j, struct ir_arena *a, const struct cg_target *t, const char *source, const char *entry, struct device_code *c, struct failure *f)
 {
-  struct cg_cuda_job q = { .source = source, .name = entry, .arch = t->arch };
-  if (!nvrtc(j, a, &q, &c->text[0], f)) return false;
+  if (!j->nvrtc) return true;                            /* massc check */
+  static const char *const verbose[] = { "--ptxas-options=-v" };
+  struct cg_cuda_job q = { .source = source, .name = entry, .arch = t->arch, .options = verbose, .n_options = 1 };
+  if (!nvrtc(j, a, &q, &c->text[0], &c->usage, f)) return false;
   c->images[0] = (struct massrt_image){ MASSRT_I_CUBIN, t->level, c->text[0].s, c->text[0].n };
   c->device.n_images = 1;
   if (!j->ptx) return true;
   q.arch = ir_arena_printf(a, "compute_%u", j->ptx);
-  if (!nvrtc(j, a, &q, &c->text[1], f)) return false;
+  q.n_options = 0;
+  if (!nvrtc(j, a, &q, &c->text[1], NULL, f)) return false;
   c->images[1] = (struct massrt_image){ MASSRT_I_PTX, j->ptx, c->text[1].s, c->text[1].n };
   c->device.n_images = 2;
   return true;
@@ -80,6 +84,7 @@ static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, struct
   c->device = (struct massrt_device_kernel){ .entry = ir_arena_strdup(a, l.name), .lanes = l.lanes, .warps = l.warps, .n_pointers = l.n_pointers, .n_sizes = l.n_sizes,
                                              .dynamic_bytes = l.dynamic_bytes, .size_bytes = ir_arena_copy(a, l.size_bytes, sizeof l.size_bytes), .images = c->images,
                                              .overlaps = source.s && strstr(source.s, "griddepcontrol.wait") };
+  c->shared_bytes = l.shared_bytes;
   bool ok = true;
   if (t->kind == CG_OPENCL) {
     c->text[0] = source;
@@ -115,7 +120,10 @@ bool device_compile(struct ir_arena *a, struct ir_diags *d, const struct options
   pthread_t th[64];
   const char *why = NULL;
   unsigned n = o->pass.jobs < 1 ? 1 : o->pass.jobs > 64 ? 64 : o->pass.jobs, started = 1;
-  if (p->target->kind == MASSRT_K_CUDA && !(j.nvrtc = cg_nvrtc_open(a, o->nvrtc, &why))) return ir_error(d, IR_M0405, NULL, NULL, "%s", why);
+  if (p->target->kind == MASSRT_K_CUDA && !(j.nvrtc = cg_nvrtc_open(a, o->nvrtc, &why))) {
+    if (o->command != CMD_CHECK) return ir_error(d, IR_M0405, NULL, NULL, "%s", why);
+    ir_warn(d, IR_M0405, NULL, NULL, "registers, spills and occupancy are not known: %s", why);
+  }
   *out = j.out = IR_NEWN(a, struct device_code, p->kernels.n + 1);
   for (unsigned i = 0; i < n; i++) {
     j.arena[i] = ir_arena_create();

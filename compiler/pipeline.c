@@ -313,11 +313,18 @@ static bool replaces_input(struct ir_diags *d, const struct onnx_file *f, const 
     if (!stat(paths[i], &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino) return !ir_error(d, IR_M0003, NULL, NULL, "the output %s is the input %s; give -o another name", out, paths[i]);
   return false;
 }
-static bool check_text(struct ir_diags *d, const struct options *o, struct pass_program *p)
+/* Kernels of devices are compiled, for what they take is known then; what NVRTC refuses is a diagnostic as ever. */
+static bool check_text(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned n)
 {
+  struct device_code *code[MAX_TARGETS] = { 0 };
+  struct kernel_files edited = { 0 };
+  struct massrt_kernel *unused;
   struct ir_buf b = { 0 };
-  check_print(&b, p, o->model, o->json);
-  return write_text(d, o->out, &b);
+  bool ok = !o->use_kernels || kernel_files_read(a, d, o->use_kernels, p, n, &edited);
+  for (unsigned i = 0; i < n && ok && p->target->kind; i++) ok = device_compile(a, d, o, &p[i], 0, edited.of ? edited.of[i] : NULL, &unused, &code[i]);
+  if (ok) check_print(&b, p, n, code, o->model, o->json);
+  for (unsigned i = 0; i < n; i++) device_free(code[i], p[i].kernels.n);
+  return ok && write_text(d, o->out, &b);
 }
 
 /* ---- the road ---- */
@@ -363,9 +370,9 @@ static bool target_fits(struct ir_diags *d, const struct options *o, const struc
 static const char *target_names(struct ir_arena *a, const struct options *o)
 {
   const char *t = o->target ? o->target : o->emit == EMIT_CUDA ? "cuda" : o->emit == EMIT_OPENCL ? "opencl" : "cpu";
-  if ((o->emit && o->emit != EMIT_CUDA) || o->command == CMD_CHECK) return t;
+  if (o->emit && o->emit != EMIT_CUDA) return t;
   if (!strcmp(t, "cuda")) return "cuda:sm_80,sm_90a";
-  if (!strcmp(t, "cuda:sm_90a") && !o->emit) return ir_arena_printf(a, "%s,sm_80", t);
+  if (!strcmp(t, "cuda:sm_90a") && !o->emit && o->command != CMD_CHECK) return ir_arena_printf(a, "%s,sm_80", t);
   return t;
 }
 static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struct onnx_file **file)
@@ -383,7 +390,7 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
   if (o->pass.time) fprintf(stderr, "%8.2f ms  import\n", (seconds() - t0) * 1e3);
   if (o->emit == EMIT_IR) return emit_text(a, d, o, &(struct pass_program){ .m = m }, 1);
   if (o->emit == EMIT_GRAPH && !o->pass.stop_after) o->pass.stop_after = "outline";
-  if ((o->emit && o->emit < EMIT_CUDA) || o->pass.stop_after || o->command == CMD_CHECK) n = 1;      /* text is of the first target, but for that of kernels in C */
+  if ((o->emit && o->emit < EMIT_CUDA) || o->pass.stop_after) n = 1;      /* text is of the first target, but for that of kernels in C */
   progress(o, "passes");
   bool passed = run_passes(m, o, targets, n, p);
   progress(o, NULL);
@@ -395,7 +402,7 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
     else ir_print(&b, m);
     return write_text(d, o->out, &b);
   }
-  bool ok = o->command == CMD_CHECK ? check_text(d, o, p) : o->emit ? emit_text(a, d, o, p, n) : emit_program(a, d, o, p, n, *file);
+  bool ok = o->command == CMD_CHECK ? check_text(a, d, o, p, n) : o->emit ? emit_text(a, d, o, p, n) : emit_program(a, d, o, p, n, *file);
   if (o->pass.time) fprintf(stderr, "%8.2f ms  code, weights, linking\n", (seconds() - t0) * 1e3);
   for (unsigned i = 0; i < n; i++)
     for (uint32_t k = 0; k < p[i].kernels.n; k++) ir_arena_destroy(p[i].kernels.v[k].arena);

@@ -19,14 +19,15 @@ struct kernel_files { IR_VEC(struct kernel_file) v; const struct kernel_file ***
 bool kernel_files_read(struct ir_arena *a, struct ir_diags *d, const char *dir, struct pass_program *p, unsigned n, struct kernel_files *out);
 
 /* What a kernel of a device became. */
-struct device_code { struct massrt_device_kernel device; struct massrt_image images[2]; struct ir_buf text[2]; };
+struct device_code { struct massrt_device_kernel device; struct massrt_image images[2]; struct ir_buf text[2]; struct cg_usage usage; /* CUDA */ uint64_t shared_bytes; };
 /* Compiles the kernels of p that are a device's, on o's threads; kernels: p's table with them. ptx: 80 for PTX as well, which later devices run; 0: none.
- * edited: of each kernel, its file of --use-kernels or NULL; NULL: none. False: a diagnostic. */
+ * edited: of each kernel, its file of --use-kernels or NULL; NULL: none. False: a diagnostic; but massc check goes on without NVRTC, and only the facts of
+ * launches are known then. */
 bool device_compile(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned ptx, const struct kernel_file *const *edited, struct massrt_kernel **kernels, struct device_code **out);
 void device_free(struct device_code *c, uint32_t n);
 /* The C header of a library form: names, types, ranks and static dims of inputs and outputs, and the functions. */
 void header_print(struct ir_buf *b, const struct massrt_program *p, const char *prefix);
-/* Text of `massc check`. */
-void check_print(struct ir_buf *b, const struct pass_program *p, const char *model, bool json);
+/* Text of `massc check` of n versions. code: of each its kernels as compiled, or NULL for the processor's. */
+void check_print(struct ir_buf *b, const struct pass_program *p, unsigned n, struct device_code *const *code, const char *model, bool json);
 void json_string(struct ir_buf *b, const char *s, size_t n);   /* quoted and escaped */
 #endif

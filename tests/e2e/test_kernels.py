@@ -1,7 +1,7 @@
 """Kernels as files: --emit=cuda and --emit=opencl write them, --use-kernels takes them back edited, and --expect shows whether the result still holds.
 
 OpenCL runs wherever there is a platform (PoCL). What CUDA needs NVRTC for is skipped without it; that its edited kernels are the ones that run is shown by their bytes in the executable."""
-import re
+import json, re
 from e2e import *
 
 os.environ["XDG_CACHE_HOME"] = os.path.join(tempfile.gettempdir(), f"massc-opencl-cache-{os.getuid()}")
@@ -200,6 +200,60 @@ def _():
         raise Skip("NVRTC is not installed")
     assert done.status == 0, str(done)
     return f"{len(shared)} shared, {len(variants)} variants; kernels of each {kernels}"
+
+
+def checked(*args, **more):
+    done = massc("check", "--json", *args, small_alexnet(), **more)
+    if "M0405" in done.err:
+        raise Skip("NVRTC is not installed")
+    return json.loads(done.out)
+
+
+@case("massc check lists the kernels of a CUDA target, of each architecture")
+def _():
+    j = checked("--target=cuda", "--dim", "batch=64")
+    assert j["target"] == "cuda:sm_90a" and [v["target"] for v in j["versions"]] == ["cuda:sm_80"], j
+    files = emit("cuda", "all", "--target=cuda:sm_80", "--dim", "batch=64")
+    old = j["versions"][0]
+    assert sorted(k["name"] for k in old["kernel_list"]) == sorted(f.removesuffix(".cu") for f in files)
+    for v in (j, old):
+        for k in v["kernel_list"]:
+            assert k["registers"] in range(8, 256) and k["spill_bytes"] == 0 and k["stack_bytes"] == 0 and 0 < k["occupancy"] <= 1 and k["shared_bytes"] <= 227 << 10, k
+            floor = max(k["operations"] / (v["gops_per_core"] * v["cores"]), k["bytes_moved"] / v["gbytes_per_s"]) / 1e3
+            assert abs(k["predicted_us"] / floor - 1) < 1e-3, k        # no kernel of float32 is on matrix units; each of these is used once
+        assert abs(sum(k["predicted_us"] for k in v["kernel_list"]) / 1e3 / v["predicted_ms"] - 1) < 0.05, v
+    text = massc("check", "--target=cuda:sm_90a", small_alexnet()).out
+    assert all(w in text for w in ("132 cores of cuda:sm_90a", "registers spills stack occupancy", "window.features.12.MaxPool")) and "for cuda:" not in text, text
+
+
+@case("massc check of an edited kernel: its registers, shared memory and stack, the occupancy that follows")
+def _():
+    files = emit("cuda", "all", "--target=cuda:sm_90a")
+    f = pool(files)
+    find = lambda j: next(k for k in j["kernel_list"] if k["name"] + ".cu" == f)
+    was = find(checked("--target=cuda:sm_90a"))
+    assert (was["threads"], was["shared_bytes"], was["stack_bytes"], was["occupancy"]) == (256, 0, 0, 1), was
+    more = "__shared__ float more[10000]; more[lane] = acc; __syncthreads(); volatile float waste[100]; for (int i = 0; i < 100; i++) waste[i] = acc; y0_1[0] = more[batch] + waste[batch];"
+    folder_of("edited", {f: files[f].replace("= acc;", "= acc; " + more)})
+    now = find(checked("--target=cuda:sm_90a", "--use-kernels=edited"))
+    assert now["shared_bytes"] == 40000 and now["stack_bytes"] >= 400, now
+    assert now["occupancy"] == 5 * 8 / 64, now          # 228 KiB hold five blocks of 40000 bytes and 1 KiB; each has 8 warps of 64
+
+
+@case("massc check for OpenCL: local memory and time; without NVRTC: what is known all the same")
+def _():
+    j = json.loads(massc("check", "--json", "--target=opencl", small_alexnet()).out)
+    files = emit("opencl", "all")
+    for k in j["kernel_list"]:
+        text = files[k["name"] + ".cl"]
+        local = re.search(r"__local[^;]* scratch\[(\d+)\]", text)
+        x, y = re.search(r"reqd_work_group_size\((\d+), (\d+), 1\)", text).groups()
+        assert k["local_bytes"] == int(local[1] if local else 0) and k["threads"] == int(x) * int(y) and k["predicted_us"] > 0 and "registers" not in k, k
+    assert len(j["kernel_list"]) == len(files)
+    done = massc("check", "--target=cuda", "--nvrtc=./nothing.so", small_alexnet())
+    assert "warning M0405" in done.err and "nothing.so" in done.err and " ? " in done.out, str(done)
+    j = json.loads(massc("check", "--json", "--target=cuda:sm_80", "--nvrtc=./nothing.so", small_alexnet()).out)
+    assert j["supported"] and j["kernel_list"] and all("registers" not in k and k["predicted_us"] > 0 for k in j["kernel_list"])
 
 
 main()
