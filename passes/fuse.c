@@ -12,6 +12,13 @@ bool pass_dissolves(const struct ir_node *n)
 {
   return n->op == IR_OP_reshape || n->op == IR_OP_transpose || n->op == IR_OP_slice || n->op == IR_OP_broadcast || n->op == IR_OP_index;
 }
+/* A result, or what crosses places, is stored as it is. */
+static bool copied_whole(const struct ir_value *v)
+{
+  bool r = ir_value_is_result(v);
+  for (uint32_t i = 0; i < v->uses.n && !r; i++) r = v->uses.v[i]->op == IR_OP_transfer;
+  return r;
+}
 static bool same_dims(const struct ir_type *a, const struct ir_type *b) { return a->rank == b->rank && !memcmp(a->dim, b->dim, a->rank * sizeof *a->dim); }
 static struct pass_fusion *group_of(const struct ir_value *v) { return v->def && !pass_is_weight(v) ? v->def->scratch : NULL; }
 static void join(struct pass_ctx *c, struct pass_fusion *f, struct ir_node *n)
@@ -157,7 +164,7 @@ static bool join_row(struct pass_ctx *c, struct ir_node *n)
 void pass_fuse_node(struct pass_ctx *c, struct ir_node *n)
 {
   if (n->op == IR_OP_const || pass_is_weight(n->out[0])) return;
-  if (pass_dissolves(n) && !ir_value_is_result(n->out[0])) return;
+  if (pass_dissolves(n) && !copied_whole(n->out[0])) return;
   enum ir_op_class k = ir_op_def(n->op)->class;
   if (k == IR_C_MAP && join_producer(c, n)) { c->changed = true; return; }
   if (k == IR_C_ANCHOR && join_row(c, n)) { c->changed = true; return; }

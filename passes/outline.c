@@ -48,13 +48,13 @@ static void outline(struct pass_ctx *c, struct pass_fusion *f)
   g->n_attr = 1;
   if (comp) ir_inline(comp);
 }
-/* A result that is a weight, a parameter, or another result's value gets a copy of its own, so that every result is written by a group. */
+/* A result that is a weight, a parameter, or another result's value gets a copy of its own, so that every result is written by a group or a transfer. */
 static void own_results(struct pass_ctx *c)
 {
   struct ir_graph *g = c->m->main;
   for (uint32_t i = 0; i < g->results.n; i++) {
     struct ir_value *v = g->results.v[i];
-    bool again = !v->def || pass_is_weight(v) || v->def->op == IR_OP_transfer || v->def->op == IR_OP_index;
+    bool again = !v->def || pass_is_weight(v) || v->def->op == IR_OP_index;
     for (uint32_t k = 0; k < i && !again; k++) again = g->results.v[k] == v;
     if (!again) continue;
     struct ir_node proto = { .op = IR_OP_copy, .graph = g, .n_in = 1, .in = &v, .place = v->def && v->def->place ? v->def->place : "cpu", .prov = v->def ? v->def->prov : NULL };
