@@ -180,6 +180,7 @@ static struct c_text load_text(struct cc *c, const struct ir_atom *a, bool *wide
   *wide = !in32(lo, hi);
   return (struct c_text){ cast(c, *wide, atom_text(c_element(c, arr, off, 1))), C_UNARY };
 }
+static bool mentions_wide(const char *s) { return strstr(s, "long") || strstr(s, "LL") || strstr(s, "i64"); }
 static struct c_text atom(struct cc *c, const struct ir_atom *a, bool *wide)
 {
   switch (a->kind) {
@@ -191,6 +192,10 @@ static struct c_text atom(struct cc *c, const struct ir_atom *a, bool *wide)
     int64_t k;                         /* a constant must have the other's type */
     if (*wide && ir_ix_const(a->a, &k)) x = atom_text(c_printf(c, "%lld%s", (long long)k, c->d->i64_suffix));
     if (*wide && ir_ix_const(a->b, &k)) y = atom_text(c_printf(c, "%lld%s", (long long)k, c->d->i64_suffix));
+    else {                             /* a sum that fits is int, though its terms may be wider: OpenCL and CUDA have no max of two types */
+      if (mentions_wide(x.s)) x = (struct c_text){ cast(c, false, x), C_UNARY };
+      if (mentions_wide(y.s)) y = (struct c_text){ cast(c, false, y), C_UNARY };
+    }
     return atom_text(c_printf(c, "%s(%s, %s)", a->kind == IR_ATOM_MIN ? "min" : "max", x.s, y.s));
   }
   case IR_ATOM_BCAST: {
