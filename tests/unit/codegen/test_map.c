@@ -91,6 +91,20 @@ START_TEST(layouts)
   lw_check(&l, 1, NULL, 0, "nest @t(x: f32[5, 30], y: f32[5 in -1 .. 6, 30 in -2 .. 33] @ c0*35 + c1 + 37 out zero) { y[h < 5, w < 30] = x[h, w]*2.0 }");
 }
 END_TEST
+/* A row between its halos is one task, whatever its length: not a task for each element. */
+START_TEST(rows_with_a_halo)
+{
+  on(_i);
+  const char *text = "nest @t(x: f32[3, H, W], y: f32[3, H in -1 .. H + 1, W in -1 .. W + 1] @ c0*(H + 2)*(W + 2) + (c1 + 1)*(W + 2) + c2 + 1 out zero) "
+                     "where H in 1..999, W in 1..999 { y[c < 3, h < H, w < W] = x[c, h, w] }";
+  for (int i = 0; i < SIZES; i++) lw_check(&l, i, (struct kir_bind[]){ { "H", 4 }, { "W", sizes[i] } }, 2, "%s", text);
+  struct ir_arena *a = ir_arena_create();
+  const struct kir_sched *s = cg_skeleton_map.schedule(a, lw_parse(a, text), l.t);
+  for (uint32_t k = 0; k < s->loops.n; k++)
+    for (unsigned j = 0; j < s->loops.v[k].n; j++) ck_assert_str_ne(s->loops.v[k].part[j].axis, "w");
+  ir_arena_destroy(a);
+}
+END_TEST
 /* ---- blocks, warps and lanes ---- */
 static const struct cg_target gpu = { .name = "test:gpu", .vec_lanes = 4, .n_vregs = 255, .fma = true, .cores = 8, .warps = 8, .lanes = 32 };
 START_TEST(lanes)
@@ -120,6 +134,7 @@ static void add(TCase *t)
   tcase_add_loop_test(t, types, 0, 3);
   tcase_add_loop_test(t, moves, 0, 3);
   tcase_add_loop_test(t, layouts, 0, 3);
+  tcase_add_loop_test(t, rows_with_a_halo, 0, 3);
   tcase_add_test(t, lanes);
 }
 int main(void) { return lw_main("map", add); }
