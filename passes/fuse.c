@@ -1,8 +1,8 @@
 /* fuse: decides which nodes become one sub-graph. Outline makes them.
  *
  * A group has an anchor (a contraction, reduction, window or composite; or none) and grows downwards by maps over the anchor's index space: bias, activation,
- * residual. Movement dissolves into the index expressions of its readers: every reader gets its own copy of the node (outline). A reduction takes the maps that
- * only it reads; reductions of the same trailing axes and the maps between them are one group of rows (norms, softmax in pieces). Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
+ * residual. Movement dissolves into the index expressions of its readers: every reader gets its own copy of the node (outline); a result of the graph has no reader,
+ * so what moves elements into it takes the maps that only it reads. A reduction takes the maps that only it reads; reductions of the same trailing axes and the maps between them are one group of rows (norms, softmax in pieces). Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
  * Legal: no path leaves a group and comes back. Searched over groups upwards, with order numbers as a bound; a search of over 4096 groups counts as a no.
  * Requires: layout. Keeps: values. Result: node->scratch is the node's struct pass_fusion. */
 #include "passes/fuse.h"
@@ -171,7 +171,8 @@ void pass_fuse_node(struct pass_ctx *c, struct ir_node *n)
   struct pass_fusion *f = start(c, n, k == IR_C_ANCHOR || k == IR_C_REGION);
   f->reduced = trailing_axes(n);
   f->row = f->reduced ? n->in[0]->type : NULL;
-  if (n->op == IR_OP_reduce) take_maps(c, f, n->in[0]);
+  bool moves = n->op == IR_OP_reshape || n->op == IR_OP_transpose || n->op == IR_OP_slice;       /* a result: it has no reader to dissolve into */
+  if (n->op == IR_OP_reduce || moves) take_maps(c, f, n->in[0]);
 }
 bool pass_fuse(struct pass_ctx *c)
 {
