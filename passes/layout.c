@@ -3,7 +3,8 @@
  * Feature maps [n,c,spatial..] around convolutions and windows are stored in blocks of target->block channels (NCHW16c): the block is what a vector register
  * holds, so that every reader and writer moves whole vectors. A value that zero-padding readers have is stored with that halo of zeros, as wide as the widest
  * need; its producer writes it. Model inputs that such a reader has get a copy in that layout; results stay dense. What is not a feature map stays dense.
- * A pass over the nodes in order: results of convolutions start blocked regions, maps, windows and spatial reductions continue them.
+ * A pass over the nodes in order: results of convolutions start blocked regions, maps, windows, spatial reductions and
+ * transposed convolutions without overlap (contractions) continue them.
  * Requires: place. Keeps: values. Afterwards every stored value's layout is final. */
 #include "passes/internal.h"
 #include <string.h>
@@ -23,9 +24,18 @@ static bool map_like(const struct ir_value *v)   /* [n, c static, spatial..] of 
     if (!ir_ix_is(t->dim[d], 1)) return true;
   return false;
 }
-static bool continues(const struct ir_node *n)
+/* A contraction of a blocked value's channels that makes at least a block of others in their place: a transposed convolution whose windows do not overlap. */
+static bool spreads(const struct pass_ctx *c, const struct ir_node *n)
 {
-  if (n->op == IR_OP_conv || n->op == IR_OP_window) return true;
+  const struct need *k = n->op == IR_OP_dot ? n->in[0]->scratch : NULL;
+  int64_t channels;
+  if (!k || !k->blocked || !ir_ix_const(n->out[0]->type->dim[1], &channels) || channels < (int64_t)c->target->block || !pass_is_weight(n->in[1]) || n->in[0]->type->rank < 3) return false;
+  const char *spec = ir_attr_get_str(n, "spec"), *y = strchr(spec, ',') + 1, *r = strstr(spec, "->") + 2;
+  return r[0] == spec[0] && !strchr(r, spec[1]) && memchr(y, spec[1], n->in[1]->type->rank) && memchr(y, r[1], n->in[1]->type->rank);
+}
+static bool continues(const struct pass_ctx *c, const struct ir_node *n)
+{
+  if (n->op == IR_OP_conv || n->op == IR_OP_window || spreads(c, n)) return true;
   if (ir_op_is_map(n->op) || n->op == IR_OP_cast || n->op == IR_OP_concat || n->op == IR_OP_transfer) {
     for (unsigned i = 0; i < n->n_in; i++) {
       const struct need *k = n->in[i]->scratch;
@@ -122,7 +132,7 @@ bool pass_layout(struct pass_ctx *c)
     if (n->n_out != 1 || pass_is_weight(n->out[0])) continue;
     if (pads_with_zeros(n)) reader_halo(n, need_of(c, n->in[0]), n->in[0]->type);
     else if (n->op == IR_OP_window) need_of(c, n->in[0]);
-    if (map_like(n->out[0]) && continues(n)) need_of(c, n->out[0])->blocked = true;
+    if (map_like(n->out[0]) && continues(c, n)) need_of(c, n->out[0])->blocked = true;
   }
   /* a transfer copies bytes: both sides have one layout */
   for (struct ir_node *n = g->last; n; n = n->prev)

@@ -160,11 +160,73 @@ static bool transpose_pads(struct onnx_ctx *c, struct sliding *w, const int64_t 
   }
   return true;
 }
+enum { FEW = 16 };
+/* Windows that lie side by side (upsampling by learned weights: segmentation, text detection) do not overlap, so every element is a sum over channels alone. */
+static bool side_by_side(const struct sliding *w, const int64_t *more, int64_t groups)
+{
+  bool ok = groups == 1 && 2 + 2 * w->s <= IR_MAX_RANK;
+  for (unsigned i = 0; i < w->s; i++) ok &= w->kernel[i] == w->strides[i] && w->dilations[i] == 1 && !w->pads[i] && !w->pads[i + w->s] && !more[i];
+  return ok;
+}
+/* x [n,c,a,b..], w [c,m,A,B..] -> [n,m,a,A,b,B..], and then each a with its A, each b with its B */
+static struct ir_value *spread_out(struct onnx_ctx *c, const struct sliding *w)
+{
+  struct ir_value *x = c->in[0];
+  const struct ir_ix *dim[IR_MAX_RANK];
+  struct ir_buf spec = { 0 };
+  ir_buf_printf(&spec, "nc");
+  for (unsigned i = 0; i < w->s; i++) ir_buf_printf(&spec, "%c", 'o' + (int)i);
+  ir_buf_printf(&spec, ",cm");
+  for (unsigned i = 0; i < w->s; i++) ir_buf_printf(&spec, "%c", 'd' + (int)i);
+  ir_buf_printf(&spec, "->nm");
+  for (unsigned i = 0; i < w->s; i++) ir_buf_printf(&spec, "%c%c", 'o' + (int)i, 'd' + (int)i);
+  struct ir_value *v = onnx_dot(c, x, c->in[1], ir_arena_strdup(c->m->arena, spec.s));
+  ir_buf_deinit(&spec);
+  if (!v) return NULL;
+  dim[0] = v->type->dim[0];
+  dim[1] = v->type->dim[1];
+  for (unsigned i = 0; i < w->s; i++) dim[i + 2] = ir_ix_muli(x->type->dim[i + 2], w->kernel[i]);
+  return ir_reshape(c->b, v, w->s + 2, dim);
+}
+/* The same for a few channels, which alone would leave most lanes of a vector idle: x [n,c,a,b..] by [m*A*B..,c,1,1..], whose channels are then spread. */
+static struct ir_value *spread_channels(struct onnx_ctx *c, const struct sliding *w)
+{
+  const struct ir_type *wt = c->in[1]->type, *xt = c->in[0]->type;
+  struct sliding one = { .s = w->s };
+  const struct ir_ix *dim[IR_MAX_RANK], *all = wt->dim[1];
+  int64_t swap[IR_MAX_RANK], perm[IR_MAX_RANK] = { 0, 1 };
+  for (unsigned d = 0; d < wt->rank; d++) swap[d] = d + 1 < wt->rank ? d + 1 : 0;
+  for (unsigned i = 0; i < w->s; i++) {
+    one.kernel[i] = one.strides[i] = one.dilations[i] = 1;
+    all = ir_ix_muli(all, w->kernel[i]);
+    dim[i + 2] = onnx_k(c, 1);
+    perm[2 + 2 * i] = 2 + w->s + i;
+    perm[3 + 2 * i] = 2 + i;
+  }
+  dim[0] = all;
+  dim[1] = wt->dim[0];
+  struct ir_value *v = conv(c, &one, c->in[0], ir_reshape(c->b, ir_transpose(c->b, c->in[1], swap), wt->rank, dim), NULL, 1);
+  if (!v) return NULL;
+  dim[0] = xt->dim[0];
+  dim[1] = wt->dim[1];
+  for (unsigned i = 0; i < w->s; i++) {
+    dim[2 + i] = wt->dim[2 + i];
+    dim[2 + w->s + i] = xt->dim[2 + i];
+  }
+  v = ir_transpose(c->b, ir_reshape(c->b, v, 2 + 2 * w->s, dim), perm);
+  for (unsigned i = 0; i < w->s; i++) dim[i + 2] = ir_ix_muli(xt->dim[i + 2], w->kernel[i]);
+  return ir_reshape(c->b, v, w->s + 2, dim);
+}
 bool import_conv_transpose(struct onnx_ctx *c)
 {
   struct sliding w;
   int64_t groups, more[IR_MAX_RANK], strides[IR_MAX_RANK];
   TRY(conv_operands(c, &groups, &w) && list(c, "output_padding", w.s, 0, 0, more) && transpose_pads(c, &w, more));
+  if (side_by_side(&w, more, groups)) {
+    int64_t channels;
+    bool few = ir_ix_const(c->in[1]->type->dim[1], &channels) && channels < FEW;
+    return onnx_out(c, add_bias(c, few ? spread_channels(c, &w) : spread_out(c, &w), onnx_in(c, 2)));
+  }
   for (unsigned i = 0; i < w.s; i++) {
     w.pads[i] = span(&w, i) - 1 - w.pads[i];
     w.pads[i + w.s] = span(&w, i) - 1 - w.pads[i + w.s] + more[i];

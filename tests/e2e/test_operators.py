@@ -164,6 +164,20 @@ def places_of_maxima():
 
 
 # ---- old spellings ----
+def transposed_convolutions_side_by_side():
+    """Windows as large as the stride: of many channels, few, one; behind a convolution and alone; in one, two and three dimensions; with what does not qualify beside them."""
+    for m in 24, 16, 3, 1:
+        nodes = [h.make_node("Conv", ["x", "v"], ["c"], pads=[1, 1, 1, 1]), h.make_node("ConvTranspose", ["c", "w", "b"], ["t"], strides=[2, 3]), h.make_node("Mul", ["t", "s"], ["u"]),
+                 h.make_node("Relu", ["u"], ["y"])]
+        agrees(model(nodes, [("x", F, ["n", 3, "h", "w"])], ["y"], {"v": normal(20, 3, 3, 3), "w": normal(20, m, 2, 3, seed=1), "b": normal(m, seed=2), "s": normal(m, 1, 1, seed=3)}),
+               [{"x": normal(1, 3, 5, 7)}, {"x": normal(2, 3, 16, 9)}])
+    for shape, m, more in (((2, 5, 9), 4, {"strides": [4]}), ((1, 6, 3, 4, 5), 17, {"strides": [2, 2, 2]}), ((1, 4, 5, 6), 2, {"strides": [2, 2], "group": 2}),
+                           ((1, 4, 5, 6), 2, {"strides": [2, 2], "output_padding": [1, 0]}), ((1, 4, 5, 6), 2, {"strides": [2, 2], "pads": [0, 1, 0, 1]})):
+        k = more["strides"]
+        agrees(model([h.make_node("ConvTranspose", ["x", "w"], ["t"], **more), h.make_node("Sigmoid", ["t"], ["y"])], [("x", F, list(shape))], ["y"], {"w": normal(shape[1], m, *k, seed=1)}),
+               [{"x": normal(*shape)}])
+
+
 def batch_normalization_with_named_outputs():
     """Before opset 14 named outputs mean training: the batch's own statistics."""
     weights = {"s": normal(8), "b": normal(8, seed=1), "m": normal(8, seed=2), "v": np.abs(normal(8, seed=3)) + 0.5}
@@ -213,6 +227,7 @@ def microsoft_bert():
 
 
 for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
-        resize_by_scales, grid_sample, roi_align, places_of_maxima, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, microsoft_maps, microsoft_fused, microsoft_bert:
+        resize_by_scales, grid_sample, roi_align, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
+        microsoft_maps, microsoft_fused, microsoft_bert:
     cases.append((f.__name__, f))
 main()
