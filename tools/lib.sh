@@ -28,10 +28,30 @@ run() {
   "$@" >"$log" 2>&1 </dev/null &
   watch $! || { tail -n 30 "$log" >&2; die "failed: $*"; }
 }
+# provides NAME: what a Debian package is wanted for is here, from wherever it came
+provides() {
+  case $1 in
+  gcc | g++ | meson | pkg-config | python3) command -v "$1" ;;
+  libc6-dev) echo '#include <stdio.h>' | cc -E - ;;
+  binutils) command -v ld && command -v objcopy ;;
+  ninja-build) command -v ninja ;;
+  llvm-19-dev) command -v llvm-config-19 || [ -x /usr/lib/llvm-19/bin/llvm-config ] ;;
+  libprotobuf-c-dev) pkg-config --exists libprotobuf-c ;;
+  protobuf-c-compiler) command -v protoc-c ;;
+  libyaml-dev) pkg-config --exists yaml-0.1 ;;
+  zlib1g-dev) pkg-config --exists zlib ;;
+  libzstd-dev) pkg-config --exists libzstd ;;
+  check) pkg-config --exists check ;;
+  *) false ;;
+  esac >/dev/null 2>&1
+}
+# absent NAME..: those that are neither installed nor provided
+absent() {
+  for p in "$@"; do dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || provides "$p" || printf ' %s' "$p"; done
+}
 # packages NAME..: installs what is missing
 packages() {
-  missing=
-  for p in "$@"; do dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"; done
+  missing=$(absent "$@")
   [ -n "$missing" ] || { say "packages are there"; return 0; }
   sudo=
   [ "$(id -u)" = 0 ] || { command -v sudo >/dev/null || die "These packages are needed, and installing them needs root:$missing"; sudo=sudo; }

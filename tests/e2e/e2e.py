@@ -1,6 +1,6 @@
 """What the tests of whole programs share: cases printed as TAP, massc and mkmodel, tensor files. Needs nothing but Python's own library.
 
-Environment: MASSC, MKMODEL, MASSC_OPT: the programs. A test is a script of functions marked @case("name"), ending with main(). A function fails by an exception,
+Environment: MASSC, MKMODEL, MASSC_OPT: the programs. MASSC_DEVICE: cuda or opencl, when the tests of that device were asked for (tools/test --device), and must not be skipped. A test is a script of functions marked @case("name"), ending with main(). A function fails by an exception,
 raises Skip(reason) where it cannot run, and may return a text that is shown behind its name."""
 import array, ast, os, platform, resource, shutil, signal, struct, subprocess, sys, tempfile, time, traceback
 
@@ -108,6 +108,36 @@ def small_alexnet(out="alexnet.onnx", *args):
 
 def small_resnet(out="resnet.onnx", *args):
     return out if os.path.exists(out) and not args else mkmodel("resnet50", out, "width=8", "size=64", "classes=20", *args)
+
+
+# ---- devices ----
+def of_device(kind):
+    """Are tests of this kind of device wanted? All are, unless those of another were asked for."""
+    return os.environ.get("MASSC_DEVICE", "") in ("", kind)
+
+
+def missing(kind, reason):
+    """A device of this kind, or what compiles for it, is not here: to be skipped, unless it was asked for."""
+    assert os.environ.get("MASSC_DEVICE", "") != kind, f"{kind} was asked for: {reason}"
+    raise Skip(reason)
+
+
+def on_device(program, *args, status=0, **more):
+    """Runs an executable for a device; Skip where there is none."""
+    done = run(program, *args, status=None, **more)
+    if done.status == 69 and "not to be had" in done.err:
+        missing("cuda" if "cuda" in done.err.lower() else "opencl", done.err.strip()[-200:])
+    assert done.status == status, str(done)
+    return done
+
+
+def massc_cuda(*args, status=0, **more):
+    """massc where it needs NVRTC; Skip where that is not installed."""
+    done = massc(*args, status=None, **more)
+    if "M0405" in done.err:
+        missing("cuda", done.err.strip()[-200:])
+    assert done.status == status, str(done)
+    return done
 
 
 # ---- tensor files ----
