@@ -5,7 +5,9 @@
  * that a job does not need are not disturbed, and nothing is shared by all. A worker without a job spins for SPIN_NS, then sleeps in a futex; the caller does
  * the same while it waits for slow workers. Both sleepers announce themselves before they look at the number for the last time (Dekker's pattern, hence the
  * sequentially consistent accesses), so no wake-up is lost and an awake partner costs no system call.
- * Weakness: ranges are static; a worker that the system takes off its core delays the launch. */
+ * A worker takes its job by moving `taken` to the job's number. A caller that is done with its own part takes back what is not taken yet (the worker sleeps, or waits
+ * for a core) and does it itself; the worker finds the number moved and goes on to the next.
+ * Weakness: ranges are static; a worker that the system takes off its core in the middle of its range delays the launch. */
 #include "runtime/internal.h"
 #include <limits.h>
 #include <linux/futex.h>
@@ -28,6 +30,7 @@ struct worker {
   int64_t t0, t1;
   _Alignas(LINE) atomic_uint done;             /* number of the last job finished */
   atomic_uint awaited;                         /* the caller sleeps until done changes */
+  atomic_uint taken;                           /* number of the last job begun, by the worker or by the caller in its place */
   _Alignas(LINE) void *scratch;
   struct massrt_pool *pool;
   pthread_t thread;
@@ -79,14 +82,21 @@ static void post(atomic_uint *a, unsigned value, atomic_uint *flag)
   atomic_store(a, value);
   if (atomic_load(flag)) futex_wake(a);
 }
+/* Who gets true does the job of that number; what the mailbox holds stays until its `done`. */
+static bool take(struct worker *w, unsigned job)
+{
+  unsigned before = job - 1;
+  return atomic_load(&w->taken) == before && atomic_compare_exchange_strong(&w->taken, &before, job);
+}
 static void *work(void *arg)
 {
   struct worker *w = arg;
-  for (unsigned seen = 0;; post(&w->done, seen, &w->awaited)) {
+  for (unsigned seen = 0;;) {
     await(&w->go, seen, &w->asleep, w->pool->spin_ns);
-    seen++;
+    if (!take(w, ++seen)) continue;
     if (!w->fn) return NULL;
     w->fn(w->args, w->t0, w->t1, w->scratch);
+    post(&w->done, seen, &w->awaited);
   }
 }
 static void give(struct worker *w, massrt_kernel_fn *fn, const union massrt_word *args, int64_t t0, int64_t t1)
@@ -109,6 +119,11 @@ void massrt_pool_run(struct massrt_pool *p, massrt_kernel_fn *fn, const union ma
   for (int i = 1; i < ways; i++) {
     struct worker *w = &p->w[i - 1];
     unsigned want = atomic_load_explicit(&w->go, memory_order_relaxed);
+    if (take(w, want)) {
+      fn(args, w->t0, w->t1, p->scratch);
+      atomic_store(&w->done, want);
+      continue;
+    }
     await(&w->done, want - 1, &w->awaited, p->spin_ns);
   }
 }

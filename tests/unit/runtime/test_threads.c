@@ -2,6 +2,8 @@
 #include "runtime/internal.h"
 #include <check.h>
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +66,34 @@ START_TEST(no_wake_up_is_lost)
     if (i % 33 == 0) massrt_pool_wake(p);
   }
   massrt_pool_destroy(p);
+}
+END_TEST
+static void who(const union massrt_word *a, int64_t t0, int64_t t1, void *scratch)
+{
+  (void)scratch;
+  for (int64_t t = t0; t < t1; t++) ((pthread_t *)a[0].p)[t] = pthread_self();
+}
+/* Two threads on one core: by the time that the caller has done its half the worker has hardly begun, and must not be waited for. */
+START_TEST(what_no_worker_has_begun_is_done_by_the_caller)
+{
+  cpu_set_t all, one;
+  ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+  CPU_ZERO(&one);
+  for (int c = 0; c < CPU_SETSIZE && !CPU_COUNT(&one); c++)
+    if (CPU_ISSET(c, &all)) CPU_SET(c, &one);
+  ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
+  struct massrt_mem m = memory();
+  struct massrt_pool *p = massrt_pool_create(&m, 2, 0);
+  int alone = 0;
+  for (int i = 0; i < 1000; i++) {
+    pthread_t by[2] = { 0 };
+    massrt_pool_run(p, who, (union massrt_word[]){ { .p = by } }, 2, 2);
+    ck_assert(by[0] == pthread_self() && by[1]);
+    alone += by[1] == pthread_self();
+  }
+  massrt_pool_destroy(p);
+  sched_setaffinity(0, sizeof all, &all);
+  ck_assert_int_gt(alone, 0);
 }
 END_TEST
 START_TEST(huge_task_counts_are_cut_without_overflow)
@@ -158,6 +188,7 @@ int main(void)
   tcase_set_timeout(t, 60);
   tcase_add_loop_test(t, each_task_once, 1, 6);
   tcase_add_test(t, no_wake_up_is_lost);
+  tcase_add_test(t, what_no_worker_has_begun_is_done_by_the_caller);
   tcase_add_test(t, huge_task_counts_are_cut_without_overflow);
   tcase_add_test(t, usable_cores);
   tcase_add_test(t, processor_level_agrees_with_the_compiler);
