@@ -247,8 +247,8 @@ static bool symbolic(const struct cg_space *s, unsigned a)
   int64_t k;
   return !ir_ix_const(ir_ix_sub(s->axis[a].hi, s->axis[a].lo), &k);
 }
-/* Rows of vectors with a stored halo around them stay whole, however long: a grid over single elements would cost more than any balance gains. */
-static bool whole_row(const struct cg_space *s, unsigned a) { return (int)a == s->vec && !s->block && s->axis[a].halo && symbolic(s, a) && s->n_axes > 1; }
+/* Rows with a stored halo around them stay whole, however long: a grid over single places would cost more than any balance gains. */
+static bool whole_row(const struct cg_space *s, const unsigned *order, unsigned i, unsigned n) { return n > 1 && i + 1 == n && s->axis[order[i]].halo && symbolic(s, order[i]); }
 /* The tile's axis is order[i] or stands further out, so i is no grid. */
 static bool tile_within(const struct cg_space *s, const unsigned *order, unsigned i)
 {
@@ -274,7 +274,7 @@ void cg_space_tasks(struct cg_space *s, int64_t cost, int64_t task, int64_t leas
   if (s->vec >= 0 && s->block) total = at_least(total, total * s->block);
   task = at_least(at_most(task, total / (4 * at_least(t->cores, 1))), least);
   unsigned split = n; /* the axis before is cut into tasks; those outside of it are the grid, those inside loops. What is symbolic may be large: not inside */
-  while (split > 0 && (tile_within(s, order, split - 1) || whole_row(s, order[split - 1]) || (!symbolic(s, order[split - 1]) && inner * trips[split - 1] <= task))) inner *= trips[--split];
+  while (split > 0 && (tile_within(s, order, split - 1) || whole_row(s, order, split - 1, n) || (!symbolic(s, order[split - 1]) && inner * trips[split - 1] <= task))) inner *= trips[--split];
   s->n_levels = 0;
   for (unsigned i = 0; i < n; i++) {
     bool vec = (int)order[i] == s->vec && !s->block;

@@ -91,18 +91,24 @@ START_TEST(layouts)
   lw_check(&l, 1, NULL, 0, "nest @t(x: f32[5, 30], y: f32[5 in -1 .. 6, 30 in -2 .. 33] @ c0*35 + c1 + 37 out zero) { y[h < 5, w < 30] = x[h, w]*2.0 }");
 }
 END_TEST
-/* A row between its halos is one task, whatever its length: not a task for each element. */
+/* A row between its halos is one task, whatever its length, dense or in blocks of channels: not a task for each place. */
 START_TEST(rows_with_a_halo)
 {
+  static const char *const text[] = {
+    "nest @t(x: f32[3, H, W], y: f32[3, H in -1 .. H + 1, W in -1 .. W + 1] @ c0*(H + 2)*(W + 2) + (c1 + 1)*(W + 2) + c2 + 1 out zero) "
+    "where H in 1..999, W in 1..999 { y[c < 3, h < H, w < W] = x[c, h, w] }",
+    "nest @t(x: f32[19, H, W], y: f32[19 in 0 .. 32, H in -1 .. H + 1, W in -1 .. W + 1] @ ((c0/16*(H + 2) + c1 + 1)*(W + 2) + c2 + 1)*16 + c0 % 16 out zero slack 1) "
+    "where H in 1..999, W in 1..999 { y[c < 19, h < H, w < W] = x[c, h, w] }",
+  };
   on(_i);
-  const char *text = "nest @t(x: f32[3, H, W], y: f32[3, H in -1 .. H + 1, W in -1 .. W + 1] @ c0*(H + 2)*(W + 2) + (c1 + 1)*(W + 2) + c2 + 1 out zero) "
-                     "where H in 1..999, W in 1..999 { y[c < 3, h < H, w < W] = x[c, h, w] }";
-  for (int i = 0; i < SIZES; i++) lw_check(&l, i, (struct kir_bind[]){ { "H", 4 }, { "W", sizes[i] } }, 2, "%s", text);
-  struct ir_arena *a = ir_arena_create();
-  const struct kir_sched *s = cg_skeleton_map.schedule(a, lw_parse(a, text), l.t);
-  for (uint32_t k = 0; k < s->loops.n; k++)
-    for (unsigned j = 0; j < s->loops.v[k].n; j++) ck_assert_str_ne(s->loops.v[k].part[j].axis, "w");
-  ir_arena_destroy(a);
+  for (unsigned k = 0; k < 2; k++) {
+    for (int i = 0; i < SIZES; i++) lw_check(&l, i, (struct kir_bind[]){ { "H", 4 }, { "W", sizes[i] } }, 2, "%s", text[k]);
+    struct ir_arena *a = ir_arena_create();
+    const struct kir_sched *s = cg_skeleton_map.schedule(a, lw_parse(a, text[k]), l.t);
+    for (uint32_t i = 0; i < s->loops.n; i++)
+      for (unsigned j = 0; j < s->loops.v[i].n && s->loops.v[i].kind == KIR_GRID; j++) ck_assert_str_ne(s->loops.v[i].part[j].axis, "w");
+    ir_arena_destroy(a);
+  }
 }
 END_TEST
 /* ---- blocks, warps and lanes ---- */
