@@ -3,6 +3,7 @@
 #include "codegen/codegen.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- the target, as passes see it ---- */
@@ -120,6 +121,7 @@ bool device_compile(struct ir_arena *a, struct ir_diags *d, const struct options
   pthread_t th[64];
   const char *why = NULL;
   unsigned n = o->pass.jobs < 1 ? 1 : o->pass.jobs > 64 ? 64 : o->pass.jobs, started = 1;
+  if (o->command == CMD_CHECK) setenv("CUDA_CACHE_DISABLE", "1", 1);   /* where there is a driver, NVRTC keeps what it made, and says nothing of registers the second time */
   if (p->target->kind == MASSRT_K_CUDA && !(j.nvrtc = cg_nvrtc_open(a, o->nvrtc, &why))) {
     if (o->command != CMD_CHECK) return ir_error(d, IR_M0405, NULL, NULL, "%s", why);
     ir_warn(d, IR_M0405, NULL, NULL, "registers, spills and occupancy are not known: %s", why);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum id { O_OUT, O_C, O_SHARED, O_HEADER, O_NAME, O_TARGET, O_DIM, O_SHAPE, O_LEVEL, O_NO_WINOGRAD, O_PLACE, O_EXTERNAL, O_NVRTC, O_USE_KERNELS, O_EMIT, O_DUMP_AFTER, O_DUMP_DIR, O_STOP_AFTER, O_VERIFY,
+enum id { O_OUT, O_C, O_SHARED, O_HEADER, O_NAME, O_TARGET, O_DIM, O_SHAPE, O_LEVEL, O_NO_WINOGRAD, O_PRECISION, O_PLACE, O_EXTERNAL, O_NVRTC, O_USE_KERNELS, O_EMIT, O_DUMP_AFTER, O_DUMP_DIR, O_STOP_AFTER, O_VERIFY,
           O_TIME, O_MD, O_MF, O_MT, O_JOBS, O_VERBOSE, O_QUIET, O_JSON, O_HELP, O_VERSION, O_EXPLAIN };
 static const struct row { const char *name; enum id id; const char *arg, *text; } rows[] = {
   { "-o", O_OUT, "FILE", "output; default: the model's stem with .bin, .o or .so" },
@@ -20,6 +20,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "-O2", O_LEVEL, NULL, "the default: cost model" },
   { "-O3", O_LEVEL, NULL, "a wider search" },
   { "--no-winograd", O_NO_WINOGRAD, NULL, "only direct convolutions" },
+  { "--precision", O_PRECISION, "P", "fp16, bf16: operands of contractions; sums, and all between them, stay float32 (default: the model's own types)" },
   { "--place", O_PLACE, "FILE", "YAML: node patterns to places" },
   { "--nvrtc", O_NVRTC, "FILE", "the NVRTC library (default: a toolkit's, PyPI's)" },
   { "--use-kernels", O_USE_KERNELS, "DIR", "edited files of kernels, as --emit=cuda and --emit=opencl name them, instead of generated ones" },
@@ -120,6 +121,15 @@ static int set_emit(struct options *o, const char *v)
     if (!strcmp(names[i], v)) { o->emit = (enum emit_kind)i; return 0; }
   return bad("--emit", v, "expected ir, graph, kernels, llvm, asm, cuda or opencl");
 }
+static int set_precision(struct options *o, const char *v)
+{
+  if (!strcmp(v, "tf32")) return bad("--precision", v, "no target computes in TF32 yet; expected fp16 or bf16");
+  if (strcmp(v, "fp16") && strcmp(v, "bf16")) return bad("--precision", v, "expected fp16 or bf16");
+  o->precision = v;
+  o->pass.narrow = true;
+  o->pass.precision = *v == 'f' ? IR_f16 : IR_bf16;
+  return 0;
+}
 static int set_pass(const char *opt, const char **out, const char *v)
 {
   *out = v;
@@ -147,6 +157,7 @@ static int apply(struct ir_arena *a, struct options *o, const struct row *r, con
   case O_SHAPE: return add_shape(a, o, v);
   case O_LEVEL: o->pass.level = r->name[2] - '0'; break;
   case O_NO_WINOGRAD: break;
+  case O_PRECISION: return set_precision(o, v);
   case O_PLACE: o->pass.place_file = v; break;
   case O_NVRTC: o->nvrtc = v; break;
   case O_USE_KERNELS: o->use_kernels = v; break;
@@ -185,7 +196,7 @@ static const struct row *find_row(char *arg, char **value)
 /* What of the command line changes the result: for --info, without paths. */
 static void note_flag(struct ir_buf *b, const struct row *r, const char *v)
 {
-  if (r->id == O_TARGET || r->id == O_DIM || r->id == O_SHAPE) ir_buf_printf(b, "%s%s=%s", b->n ? " " : "", r->name, v);
+  if (r->id == O_TARGET || r->id == O_DIM || r->id == O_SHAPE || r->id == O_PRECISION) ir_buf_printf(b, "%s%s=%s", b->n ? " " : "", r->name, v);
   if (r->id == O_LEVEL || r->id == O_NO_WINOGRAD || r->id == O_PLACE || r->id == O_USE_KERNELS) ir_buf_printf(b, "%s%s", b->n ? " " : "", r->name);
 }
 int options_parse(struct ir_arena *a, int argc, char **argv, struct options *o)

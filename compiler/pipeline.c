@@ -334,11 +334,22 @@ static double seconds(void)
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
+/* What --precision changed: a rewrite is never silent. */
+static void report_precision(const struct options *o, const struct pass_precision *r)
+{
+  if (!o->precision || o->quiet || o->json) return;
+  progress(o, NULL);
+  fprintf(stderr, "massc: --precision %s: %u of %u contractions take %s operands and sum in float32", o->precision, r->rewritten, r->contractions, o->precision);
+  if (r->bytes_before) fprintf(stderr, "; their weights shrink from %.1f to %.1f MB", (double)r->bytes_before * 1e-6, (double)r->bytes_after * 1e-6);
+  if (r->rewritten < r->contractions) fprintf(stderr, "; %u keep the model's own types", r->contractions - r->rewritten);
+  fprintf(stderr, "\n");
+}
 /* The graph passes once, then a program for each target from `schedule` on. */
 static bool run_passes(struct ir_module *m, const struct options *o, const struct ir_target *t, unsigned n, struct pass_program *p)
 {
   static struct ir_target host;                          /* of what is placed on the processor beside a device */
-  struct pass_ctx c = { .m = m, .opt = &o->pass, .target = t, .prog = p };
+  struct pass_precision precision = { 0 };
+  struct pass_ctx c = { .m = m, .opt = &o->pass, .target = t, .prog = p, .precision = &precision };
   if (t->kind) {
     host = target_of(cg_target_find("cpu:x86-64-v2", 13));
     host.block = 1;
@@ -357,6 +368,7 @@ static bool run_passes(struct ir_module *m, const struct options *o, const struc
     c.prog = &p[i];
     TRY(pass_run_all(&c, i ? "schedule" : NULL));
   }
+  report_precision(o, &precision);
   return true;
 }
 /* One kind of target has no text in another's language. */

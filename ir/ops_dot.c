@@ -1,7 +1,15 @@
-/* Contractions: dot and conv. */
+/* Contractions: dot and conv. Their sums are float32 for operands of a half type, and are rounded to that type, unless `to` names the result's: f32. */
 #include "ir/ops.h"
 
-/* ---- dot x, y {spec}: "bik,bkj->bij": sum over the labels that are not in the result; one size per label, no label twice in an operand ---- */
+static bool result_elem(struct ir_module *m, const struct ir_node *n, enum ir_elem *out)
+{
+  const struct ir_attr *to = ir_attr_find(n, "to");
+  enum ir_elem e = n->in[0]->type->elem;
+  *out = to ? to->elem : e;
+  return !to || to->elem == e || (to->elem == IR_f32 && (e == IR_f16 || e == IR_bf16)) || ir_op_error(m, n, IR_M0302, "to is %s; expected f32, with operands of a half type", ir_elem_name(to->elem));
+}
+
+/* ---- dot x, y {spec, to}: "bik,bkj->bij": sum over the labels that are not in the result; one size per label, no label twice in an operand ---- */
 struct dot_spec { const char *x, *y, *r; unsigned nx, ny, nr; };
 static bool split_spec(const char *s, struct dot_spec *d)
 {
@@ -28,6 +36,7 @@ static bool dot_infer(struct ir_module *m, struct ir_node *n, const struct ir_ty
   const struct ir_type *x = n->in[0]->type, *y = n->in[1]->type;
   const struct ir_ix *dim[IR_MAX_RANK];
   struct dot_spec d;
+  enum ir_elem e;
   if (!split_spec(spec, &d) || !labels_ok(d.x, d.nx) || !labels_ok(d.y, d.ny) || !labels_ok(d.r, d.nr) || d.nr > IR_MAX_RANK)
     return ir_op_error(m, n, IR_M0302, "\"%s\" is no pair of label lists and a result's", spec);
   if (d.nx != x->rank || d.ny != y->rank) return ir_op_error(m, n, IR_M0201, "\"%s\" does not fit %s and %s", spec, ir_type_str(m->arena, x), ir_type_str(m->arena, y));
@@ -45,7 +54,8 @@ static bool dot_infer(struct ir_module *m, struct ir_node *n, const struct ir_ty
     if (a < 0 && b < 0) return ir_op_error(m, n, IR_M0302, "label '%c' of the result is in no operand", d.r[i]);
     dim[i] = a >= 0 ? x->dim[a] : y->dim[b];
   }
-  out[0] = ir_type_get(m, x->elem, d.nr, dim);
+  TRY(result_elem(m, n, &e));
+  out[0] = ir_type_get(m, e, d.nr, dim);
   return true;
 }
 /* Products are summed in float32 for half types. */
@@ -76,14 +86,14 @@ static struct kir_expr *dot_nest(struct kir_nest_builder *b, const struct ir_nod
   for (unsigned j = 0; j < d.ny; j++)
     if (!ay[j]) ay[j] = op_loop(b, (char[]){ d.y[j], 0 }, kir_dim(b, y->dim[j]), loop, &nl);
   enum ir_elem e = n->out[out]->type->elem;
-  struct kir_expr *r = product_sum(nest, e, loop, nl, kir_value(b, n->in[0], ax), kir_value(b, n->in[1], ay));
+  struct kir_expr *r = product_sum(nest, x->elem, loop, nl, kir_value(b, n->in[0], ax), kir_value(b, n->in[1], ay));
   return r->elem == e ? r : kir_cast(nest, e, kir_temp(b, r, n->out[out], c));
 }
 const struct ir_op_def ir_def_dot = {
-  .name = "dot", .class = IR_C_ANCHOR, .min_in = 2, .max_in = 2, .n_out = 1, .attrs = { { "spec", IR_A_STR, true, NULL } }, .infer = dot_infer, .nest = dot_nest,
+  .name = "dot", .class = IR_C_ANCHOR, .min_in = 2, .max_in = 2, .n_out = 1, .attrs = { { "spec", IR_A_STR, true, NULL }, { "to", IR_A_ELEM, false, NULL } }, .infer = dot_infer, .nest = dot_nest,
 };
 
-/* ---- conv x, w {strides, pads, dilations, in_dilations, groups}: N-d cross-correlation
+/* ---- conv x, w {strides, pads, dilations, in_dilations, groups, to}: N-d cross-correlation
  *   x [n,c,s..], w [m,c/groups,k..] -> [n,m,o..],  o = floor((in_dilation*(s-1)+1 + pads - dilation*(k-1) - 1) / stride) + 1
  * pads: begins, then ends. Source: ONNX Conv, opset 11, auto_pad NOTSET; in_dilations inserts zeros between elements of x (ConvTranspose). ---- */
 static const int64_t *conv_ints(const struct ir_node *n, const char *key, unsigned want)
@@ -106,6 +116,7 @@ static bool conv_infer(struct ir_module *m, struct ir_node *n, const struct ir_t
   const struct ir_type *x = n->in[0]->type, *w = n->in[1]->type;
   const struct ir_ix *dim[IR_MAX_RANK];
   int64_t g = ir_attr_get_int(n, "groups"), mm;
+  enum ir_elem e;
   if (x->rank < 3 || w->rank != x->rank) return ir_op_error(m, n, IR_M0201, "operands %s and %s: ranks must be equal and at least 3", ir_type_str(m->arena, x), ir_type_str(m->arena, w));
   if (x->elem != w->elem) return ir_op_error(m, n, IR_M0202, "operands have different types: %s and %s", ir_type_str(m->arena, x), ir_type_str(m->arena, w));
   unsigned s = x->rank - 2;
@@ -125,7 +136,8 @@ static bool conv_infer(struct ir_module *m, struct ir_node *n, const struct ir_t
       return ir_op_error(m, n, IR_M0201, "the kernel of %s is larger than the padded input %s on axis %u", ir_type_str(m->arena, w), ir_type_str(m->arena, x), d + 2);
     TRY(ir_require_ge0(m, ir_ix_addi(span, -1), "a convolution's kernel fits into its input"));
   }
-  out[0] = ir_type_get(m, x->elem, x->rank, dim);
+  TRY(result_elem(m, n, &e));
+  out[0] = ir_type_get(m, e, x->rank, dim);
   return true;
 }
 static struct kir_expr *conv_nest(struct kir_nest_builder *b, const struct ir_node *n, unsigned out, const struct ir_ix *const *c)
@@ -149,13 +161,13 @@ static struct kir_expr *conv_nest(struct kir_nest_builder *b, const struct ir_no
     ax[d + 2] = ir_ix_divi(p, in[d]);
   }
   enum ir_elem e = n->out[out]->type->elem;
-  struct kir_expr *zero = kir_const(nest, e, 0, 0), *xv = kir_select(nest, hit, kir_value_or(b, n->in[0], ax, zero), zero);
-  struct kir_expr *r = product_sum(nest, e, loop, nl, xv, kir_value(b, n->in[1], aw));
+  struct kir_expr *zero = kir_const(nest, x->elem, 0, 0), *xv = kir_select(nest, hit, kir_value_or(b, n->in[0], ax, zero), zero);
+  struct kir_expr *r = product_sum(nest, x->elem, loop, nl, xv, kir_value(b, n->in[1], aw));
   return r->elem == e ? r : kir_cast(nest, e, kir_temp(b, r, n->out[out], c));
 }
 const struct ir_op_def ir_def_conv = {
   .name = "conv", .class = IR_C_ANCHOR, .min_in = 2, .max_in = 2, .n_out = 1,
   .attrs = { { "strides", IR_A_INTS, false, NULL }, { "pads", IR_A_INTS, false, NULL }, { "dilations", IR_A_INTS, false, NULL }, { "in_dilations", IR_A_INTS, false, NULL },
-             { "groups", IR_A_INT, false, "1" } },
+             { "groups", IR_A_INT, false, "1" }, { "to", IR_A_ELEM, false, NULL } },
   .infer = conv_infer, .nest = conv_nest,
 };

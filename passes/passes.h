@@ -15,7 +15,11 @@ struct pass_options {
   const char *stop_after, *dump_after; /* pass names; dump_after "all" dumps after every one that changed something */
   const char *dump_dir;                /* NULL: standard error */
   bool verify, time;
+  bool narrow;                         /* --precision: operands of contractions become `precision` */
+  enum ir_elem precision;
 };
+/* What pass precision did. Bytes: of the weights that contractions read, each use counted. */
+struct pass_precision { unsigned contractions, rewritten; uint64_t bytes_before, bytes_after; };
 
 /* ---- the program: what the graph becomes from `schedule` on ---- */
 struct pass_kernel {                   /* a distinct kernel: groups of equal nest and record share it */
@@ -62,6 +66,7 @@ struct pass_ctx {
   const struct ir_target *target;
   const struct ir_target *host;        /* of what is placed on the processor when target is a device; else NULL */
   struct pass_program *prog;
+  struct pass_precision *precision;    /* the report; may be NULL */
   bool changed;                        /* set by a pass that changed something */
 };
 

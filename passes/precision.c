@@ -1,10 +1,54 @@
-/* precision: rewrites element types when asked to (half precision, TF32). Without a request the model's own types stand, and nothing else can be requested yet:
- * the pass holds the place where such casts have to come in, before patterns are recognised, since they belong to the patterns.
- * Requires: simplify. Keeps: everything. */
+/* precision: rewrites element types on request (--precision). Operands of contractions, which are dots and convolutions, are rounded to the narrow type; sums, their results and
+ * all that lies between contractions (norms, softmax, long sums, residuals), inputs and results of the model stay float32. So a weight is stored in the narrow
+ * type, and an activation that only contractions read is written in it by the kernel that makes it, since casts fuse like any map.
+ * Contractions whose operands are not float32 keep the model's own types. Casts come in here, before patterns are recognised, since they belong to the patterns.
+ * Requires: simplify (batch norms are in the weights, which are rounded once). Keeps: types of all results; not their last bits. */
 #include "passes/internal.h"
 
+/* One cast for all readers. */
+static struct ir_value *narrow(struct pass_ctx *c, struct ir_node *n, struct ir_value *x)
+{
+  struct ir_builder b = pass_at(n);
+  for (uint32_t i = 0; i < x->uses.n; i++) {
+    struct ir_node *u = x->uses.v[i];
+    if (u->op == IR_OP_cast && u->graph == n->graph && u->out[0]->type->elem == c->opt->precision && u->order < n->order) return u->out[0];
+  }
+  struct ir_value *v = ir_cast(&b, x, c->opt->precision);
+  v->weight = pass_is_weight(x);
+  return v;
+}
+static void count(struct pass_precision *r, const struct ir_value *v, enum ir_elem to)
+{
+  int64_t elems;
+  if (!pass_is_weight(v) || !ir_type_static(v->type, NULL, &elems)) return;
+  r->bytes_before += (uint64_t)elems * ir_elem_bytes(v->type->elem);
+  r->bytes_after += (uint64_t)elems * ir_elem_bytes(to);
+}
+static bool is_contraction(const struct ir_node *n) { return (n->op == IR_OP_dot || n->op == IR_OP_conv) && !(pass_is_weight(n->in[0]) && pass_is_weight(n->in[1])); }
+static void rewrite(struct pass_ctx *c, struct ir_node *n, struct pass_precision *r)
+{
+  struct ir_attr attr[16];
+  struct ir_value *in[2] = { narrow(c, n, n->in[0]), narrow(c, n, n->in[1]) };
+  struct ir_builder b = pass_at(n);
+  unsigned k = 0;
+  for (; k < n->n_attr; k++) attr[k] = n->attr[k];
+  attr[k++] = ir_attr_elem("to", IR_f32);
+  for (unsigned i = 0; i < 2; i++) count(r, n->in[i], c->opt->precision);
+  pass_replace(c, n, ir_build(&b, n->op, in, 2, attr, k)->out[0]);
+}
 bool pass_precision(struct pass_ctx *c)
 {
-  (void)c;
-  return true;
+  struct pass_precision unused, *r = c->precision ? c->precision : &unused;
+  if (!c->opt->narrow) return true;
+  ir_graph_order(c->m->main);
+  for (struct ir_node *n = c->m->main->first, *next; n; n = next) {
+    next = n->next;
+    if (!is_contraction(n)) continue;
+    r->contractions++;
+    if (n->in[0]->type->elem != IR_f32 || ir_attr_find(n, "to")) continue;
+    r->rewritten++;
+    rewrite(c, n, r);
+  }
+  ir_graph_sweep(c->m->main);
+  return c->m->diags->errors == 0;
 }

@@ -15,11 +15,17 @@ NETS = {"alexnet": ["width=8", "hidden=64", "classes=20"], "resnet50": ["width=8
 def vendors():
     """Where NVIDIA's OpenCL is installed, but not among the loader's platforms: it alone is taken."""
     libs = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True).stdout if shutil.which("ldconfig") else ""
-    if kind == "opencl" and "libnvidia-opencl.so.1" in libs and "OCL_ICD_VENDORS" not in os.environ and not glob.glob("/etc/OpenCL/vendors/nvidia*.icd"):
+    if "libnvidia-opencl.so.1" in libs and "OCL_ICD_VENDORS" not in os.environ and not glob.glob("/etc/OpenCL/vendors/nvidia*.icd"):
         os.mkdir(os.path.join(scratch, "icd"))
         with open(os.path.join(scratch, "icd", "nvidia.icd"), "w") as f:
             f.write("libnvidia-opencl.so.1\n")
         env["OCL_ICD_VENDORS"] = os.path.join(scratch, "icd") + "/"
+
+
+def no_vendors():
+    """Tests of CUDA say nothing of whatever OpenCL there is beside it."""
+    os.mkdir(os.path.join(scratch, "none"))
+    env["OCL_ICD_VENDORS"] = os.path.join(scratch, "none") + "/"
 
 
 def record(name, *steps, timeout=900):
@@ -50,9 +56,9 @@ def models():
     return made
 
 
-vendors()
+vendors() if kind == "opencl" else no_vendors()
 open(log, "w").close()
-for name in ("devices", "kernels"):
+for name in ("devices", "kernels", "precision"):
     record(name, ([sys.executable, os.path.join(tests, "e2e", f"test_{name}.py")], {}))
 if os.path.exists(gpu_cases):
     unit = os.path.join(build, "tests/unit/codegen/test_gpu")

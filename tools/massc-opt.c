@@ -1,5 +1,5 @@
 /* massc-opt: runs passes on the text form of a graph.
- *   massc-opt [--passes "a b"] [--dir DIR] [--place FILE] [-O0|-O1|-O2|-O3] [FILE]
+ *   massc-opt [--passes "a b"] [--dir DIR] [--place FILE] [--precision=fp16|bf16] [-O0|-O1|-O2|-O3] [FILE]
  * reads FILE (or standard input), verifies, runs the passes in turn with the verifier after each, prints. --dir: where constants of kind `file` lie.
  * Exit status: 0; 1 the text is wrong; 2 usage; 70 a pass broke the graph; 74 the file cannot be read. */
 #include "passes/passes.h"
@@ -34,7 +34,7 @@ static const struct step steps[] = { { "none", nothing }, { "sweep", sweep }, { 
 
 static int usage(const char *what)
 {
-  fprintf(stderr, "massc-opt: %s\nusage: massc-opt [--passes \"a b\"] [--dir DIR] [--place FILE] [-O0|-O1|-O2|-O3] [FILE]\npasses:", what);
+  fprintf(stderr, "massc-opt: %s\nusage: massc-opt [--passes \"a b\"] [--dir DIR] [--place FILE] [--precision=fp16|bf16] [-O0|-O1|-O2|-O3] [FILE]\npasses:", what);
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) fprintf(stderr, " %s", steps[i].name);
   for (const struct pass_def *p = pass_defs; p->name && strcmp(p->name, "schedule"); p++) fprintf(stderr, " %s", p->name);
   fprintf(stderr, "\n");
@@ -64,10 +64,9 @@ static const struct pass_def *graph_pass(const char *s, size_t n)
   const struct pass_def *p = pass_find(s, n);
   return p && p < pass_find("schedule", 8) ? p : NULL;
 }
-static bool run(struct ir_module *m, const char *names, const char *place, int level, int *status)
+static bool run(struct ir_module *m, const char *names, const struct pass_options *o, int *status)
 {
-  struct pass_options o = { .level = level, .place_file = place, .verify = true };
-  struct pass_ctx c = { .m = m, .opt = &o, .target = &golden_target };
+  struct pass_ctx c = { .m = m, .opt = o, .target = &golden_target };
   for (const char *s = names; *(s += strspn(s, " ,"));) {
     size_t n = strcspn(s, " ,"), i = 0;
     const struct pass_def *p = graph_pass(s, n);
@@ -88,17 +87,18 @@ static bool run(struct ir_module *m, const char *names, const char *place, int l
 }
 int main(int argc, char **argv)
 {
-  const char *names = "", *dir = NULL, *place = NULL, *path = NULL;
-  int level = 2;
+  const char *names = "", *dir = NULL, *path = NULL;
+  struct pass_options o = { .level = 2, .verify = true };
   for (int i = 1; i < argc; i++) {
     bool more = i + 1 < argc;
     if (!strcmp(argv[i], "--passes") && more) names = argv[++i];
     else if (!strncmp(argv[i], "--passes=", 9)) names = argv[i] + 9;
-    else if (!strcmp(argv[i], "--place") && more) place = argv[++i];
-    else if (!strncmp(argv[i], "--place=", 8)) place = argv[i] + 8;
+    else if (!strcmp(argv[i], "--place") && more) o.place_file = argv[++i];
+    else if (!strncmp(argv[i], "--place=", 8)) o.place_file = argv[i] + 8;
+    else if (!strcmp(argv[i], "--precision=fp16") || !strcmp(argv[i], "--precision=bf16")) { o.narrow = true; o.precision = argv[i][12] == 'f' ? IR_f16 : IR_bf16; }
     else if (!strcmp(argv[i], "--dir") && more) dir = argv[++i];
     else if (!strncmp(argv[i], "--dir=", 6)) dir = argv[i] + 6;
-    else if (!strncmp(argv[i], "-O", 2) && argv[i][2] >= '0' && argv[i][2] <= '3' && !argv[i][3]) level = argv[i][2] - '0';
+    else if (!strncmp(argv[i], "-O", 2) && argv[i][2] >= '0' && argv[i][2] <= '3' && !argv[i][3]) o.level = argv[i][2] - '0';
     else if ((argv[i][0] == '-' && argv[i][1]) || path) return usage(ir_arena_printf(ir_arena_create(), "unexpected argument %s", argv[i]));
     else path = argv[i];
   }
@@ -111,7 +111,7 @@ int main(int argc, char **argv)
   if (!read_all(path, &text)) ir_error(&d, IR_M0001, NULL, NULL, "cannot read it");
   else m = ir_parse(a, &d, text.s ? text.s : "", text.n, dir);
   if (m) check(m, "ir_parse");
-  if (m && run(m, names, place, level, &status)) {
+  if (m && run(m, names, &o, &status)) {
     ir_print(&out, m);
     fwrite(out.s, 1, out.n, stdout);
   }
