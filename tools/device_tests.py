@@ -2,7 +2,7 @@
 
 LOG is written as meson writes its own, one JSON object a line, for test_summary.py. Needs the build directory and Python's own library, no meson: a machine with a GPU need not be
 one that builds."""
-import glob, json, os, shutil, subprocess, sys, tempfile, time
+import ctypes, glob, json, os, shutil, subprocess, sys, tempfile, time
 
 kind, build, log = sys.argv[1], os.path.abspath(sys.argv[2]), sys.argv[3]
 tests = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests")
@@ -20,6 +20,19 @@ def vendors():
         with open(os.path.join(scratch, "icd", "nvidia.icd"), "w") as f:
             f.write("libnvidia-opencl.so.1\n")
         env["OCL_ICD_VENDORS"] = os.path.join(scratch, "icd") + "/"
+
+
+def platforms():
+    """Names of the OpenCL platforms that the tests will meet, the first of which they use."""
+    os.environ.update(env)
+    try:
+        cl = ctypes.CDLL("libOpenCL.so.1")
+    except OSError as e:
+        return [str(e)]
+    ids, n, name = (ctypes.c_void_p * 16)(), ctypes.c_uint(), ctypes.create_string_buffer(256)
+    if cl.clGetPlatformIDs(16, ids, ctypes.byref(n)):
+        return ["none"]
+    return [name.value.decode() for i in range(n.value) if not cl.clGetPlatformInfo(ctypes.c_void_p(ids[i]), 0x0902, ctypes.c_size_t(256), name, None)]
 
 
 def no_vendors():
@@ -57,6 +70,8 @@ def models():
 
 
 vendors() if kind == "opencl" else no_vendors()
+if kind == "opencl":
+    print("  platforms:", ", ".join(platforms()))
 open(log, "w").close()
 for name in ("devices", "kernels", "precision"):
     record(name, ([sys.executable, os.path.join(tests, "e2e", f"test_{name}.py")], {}))
