@@ -12,7 +12,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "-shared", O_SHARED, NULL, "a shared library with a C interface" },
   { "--header", O_HEADER, "FILE", "the C header of -c and -shared (default: beside the output)" },
   { "--name", O_NAME, "ID", "prefix of the exported symbols (default: the output's stem)" },
-  { "--target", O_TARGET, "T", "cpu (this machine), cpu:x86-64-v2, -v3, -v4, a processor such as cpu:znver4; several with commas; with --emit: cuda, cuda:sm_80, opencl" },
+  { "--target", O_TARGET, "T", "cpu (this machine), cpu:x86-64-v2, -v3, -v4, a processor such as cpu:znver4; cuda (code for sm_80 and sm_90a), cuda:sm_86, opencl; several with commas" },
   { "--dim", O_DIM, "NAME=N", "bind a symbolic dim; NAME=LO..HI or LO..HI%M bounds it" },
   { "--shape", O_SHAPE, "IN=1,3,?", "shape of an input; ? stays dynamic" },
   { "-O0", O_LEVEL, NULL, "plain loops, one kernel per operation" },
