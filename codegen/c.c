@@ -97,16 +97,23 @@ static const char *const reserved[] = {
   "distance", "normalize", "sign", "clamp", "select", "any", "all", "shuffle", "barrier", "printf", "clock", "exp", "log", "pow", "sqrt", "sin", "cos", "tan", "floor", "ceil", "round", "erf",
   "fma", "main", "atan", "y0", "y1", "yn", "j0", "j1", "jn", "gamma", "index", "signbit", "isnan", "isinf", "degrees", "radians", "rotate", "hypot", "prefetch"
 };
+/* Where s looks like one of the prelude's own names: "f32x4", "max_f32". NULL: nowhere. */
+static const char *like_prelude(const char *s)
+{
+  for (unsigned e = 0; e < IR_ELEM_COUNT; e++) {
+    const char *n = ir_elem_name((enum ir_elem)e);
+    for (const char *at = strstr(s, n); at; at = strstr(at + 1, n))
+      if (at == s || at[-1] == '_') return at;
+  }
+  return NULL;
+}
 static bool taken(const struct cc *c, const char *s)
 {
+  uint64_t hash = ir_hash(s, strlen(s), 0);
   for (uint32_t i = 0; i < c->names.n; i++)
-    if (!strcmp(c->names.v[i].name, s)) return true;
+    if (c->names.v[i].hash == hash && !strcmp(c->names.v[i].name, s)) return true;
   for (unsigned i = 0; i < sizeof reserved / sizeof *reserved; i++)
     if (!strcmp(reserved[i], s)) return true;
-  for (unsigned e = 0; e < IR_ELEM_COUNT; e++) {       /* "f32x4", "max_f32" */
-    const char *n = ir_elem_name((enum ir_elem)e), *at = strstr(s, n);
-    if (at && (at == s || at[-1] == '_')) return true;
-  }
   return !strncmp(s, "__", 2);
 }
 static const char *identifier(struct cc *c, const char *s)
@@ -121,9 +128,15 @@ const char *c_name(struct cc *c, const void *what, const char *base)
 {
   for (uint32_t i = 0; what && i < c->names.n; i++)
     if (c->names.v[i].what == what) return c->names.v[i].name;
-  const char *id = identifier(c, base), *n = id;
-  for (unsigned i = 1; taken(c, n); i++) n = c_printf(c, "%s%s%u", id, id[strlen(id) - 1] >= '0' && id[strlen(id) - 1] <= '9' ? "_" : "", i);
-  ir_push(c->a, &c->names, ((struct c_named){ what, n }));
+  const char *id = identifier(c, base), *n;
+  for (const char *at; (at = like_prelude(id));) id = c_printf(c, "%.*sx%s", (int)(at - id), id, at);
+  n = id;
+  uint64_t id_hash = ir_hash(id, strlen(id), 0);
+  unsigned i = 0;
+  for (uint32_t k = c->names.n; k-- > 0 && !i;)             /* its numbers so far */
+    if (c->names.v[k].id == id_hash) i = c->names.v[k].number;
+  while (taken(c, n)) i++, n = c_printf(c, "%s%s%u", id, id[strlen(id) - 1] >= '0' && id[strlen(id) - 1] <= '9' ? "_" : "", i);
+  ir_push(c->a, &c->names, ((struct c_named){ what, n, ir_hash(n, strlen(n), 0), id_hash, i }));
   return n;
 }
 

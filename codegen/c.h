@@ -33,7 +33,7 @@ struct c_dialect {
 };
 extern const struct c_dialect c_cuda, c_opencl;
 
-struct c_named { const void *what; const char *name; };
+struct c_named { const void *what; const char *name; uint64_t hash, id; unsigned number; };   /* hashes of name and of what it was made from, with which number */
 /* A block of the text: what is named at its start, and the rest. */
 enum { C_SCOPES = 160 };
 struct c_scope { struct ir_buf decl, body; };

@@ -180,7 +180,12 @@ static struct c_text load_text(struct cc *c, const struct ir_atom *a, bool *wide
   *wide = !in32(lo, hi);
   return (struct c_text){ cast(c, *wide, atom_text(c_element(c, arr, off, 1))), C_UNARY };
 }
-static bool mentions_wide(const char *s) { return strstr(s, "long") || strstr(s, "LL") || strstr(s, "i64"); }
+static bool mentions_wide(const char *s)      /* or a named quotient, which may be */
+{
+  bool name = false;
+  for (const char *p = s; *p && !name; p++) name = *p == 'q' && p[1] >= '0' && p[1] <= '9' && (p == s || p[-1] == ' ' || p[-1] == '(');
+  return name || strstr(s, "long") || strstr(s, "LL") || strstr(s, "i64");
+}
 static struct c_text atom(struct cc *c, const struct ir_atom *a, bool *wide)
 {
   switch (a->kind) {

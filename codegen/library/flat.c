@@ -623,6 +623,16 @@ static void use_cond(struct cg_flat *f, struct cg_uses *u, const struct ir_ix *g
 {
   if (ir_prove_ge0(&f->k->facts, g) == IR_UNKNOWN) ir_push(f->k->arena, &u->conds, g);
 }
+/* A chain of temporaries that read the one before twice has as many paths as subsets: each is followed once. */
+static bool seen(struct cg_flat *f, struct cg_uses *u, const struct kir_stmt *s, const struct ir_ix *const *c, unsigned rank)
+{
+  for (uint32_t i = u->seen.n; i-- > 0;)
+    if (u->seen.v[i].s == s && !memcmp(u->seen.v[i].c, c, rank * sizeof *c)) return true;
+  struct cg_seen x = { .s = s };
+  memcpy(x.c, c, rank * sizeof *c);
+  ir_push(f->k->arena, &u->seen, x);
+  return false;
+}
 static void use_read(struct cg_flat *f, const struct kir_expr *e, struct cg_uses *u)
 {
   const struct ir_ix *c[IR_MAX_RANK];
@@ -634,6 +644,7 @@ static void use_read(struct cg_flat *f, const struct kir_expr *e, struct cg_uses
       use_cond(f, u, c[d]);
       use_cond(f, u, ir_ix_sub(ir_ix_addi(cg_extent(e->arr, d), -1), c[d]));
     }
+    if (seen(f, u, s, c, e->n_at)) return;
     f->scope = mark;
     for (unsigned i = 0; i < s->n_axes; i++) cg_flat_bind(f, s->axes[i].var, c[cg_dim_of(s, i)]);
     cg_flat_uses(f, s->e, u);

@@ -100,6 +100,7 @@ void cg_flat_fold(struct cg_flat *f, struct kir_reg *acc, const struct kir_expr 
 struct cg_uses {
   IR_VEC(const struct ir_ix *) offs, conds, exprs;
   IR_VEC(const struct kir_arr *) arrs; /* of offs */
+  IR_VEC(struct cg_seen { const struct kir_stmt *s; const struct ir_ix *c[IR_MAX_RANK]; }) seen;   /* temporaries already expanded, with their coordinates */
 };
 void cg_flat_uses(struct cg_flat *f, const struct kir_expr *e, struct cg_uses *out);
 /* Offset of element c of arr. */

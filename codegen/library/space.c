@@ -83,7 +83,7 @@ static void collect(struct cg_space *s)
 {
   const struct ir_ix *at[IR_MAX_RANK], *c[IR_MAX_RANK];
   uint32_t facts = ir_facts_mark(&s->f->k->facts);
-  s->uses.offs.n = s->uses.arrs.n = s->uses.conds.n = s->uses.exprs.n = s->out_offs.n = 0;
+  s->uses.seen.n = s->uses.offs.n = s->uses.arrs.n = s->uses.conds.n = s->uses.exprs.n = s->out_offs.n = 0;
   for (unsigned a = 0; a < s->n_axes; a++) {
     const struct cg_axis *x = &s->axis[a];
     at[a] = x->sym;

@@ -56,6 +56,20 @@ case("every kernel of a small ResNet-50 runs as OpenCL C")(through_opencl(small_
 case("every kernel of a small BERT runs as OpenCL C")(through_opencl(lambda: mkmodel("bert-base", "bert.onnx", "layers=1", "width=48", "heads=3", "vocab=50")))
 
 
+@case("names like the prelude's own, and a chain that reads each value twice, end soon")
+def _():
+    from onnx_wire import model, graph, node, value
+    nodes = [node("Softsign", ["f32"], ["max_f32"]), node("Cos", ["max_f32"], ["i64_0"])]
+    last = "i64_0"
+    for i in range(40):
+        nodes += [node("Add", [last, "f32"], [f"a{i}"]), node("Mul", [f"a{i}", last], [f"u8_{i}"])]
+        last = f"u8_{i}"
+    open("chain.onnx", "wb").write(model(graph(nodes, [value("f32", [3, 5])], [value(last, [3, 5])])))
+    for level in ("-O0", "-O2"):
+        for kind in ("cuda", "opencl"):
+            massc("chain.onnx", level, f"--emit={kind}", "-o", f"chain-{kind}{level}/", timeout=30)
+
+
 @case("nvcc takes them")
 def _():
     nvcc = shutil.which("nvcc") or (os.path.exists("/usr/local/cuda/bin/nvcc") and "/usr/local/cuda/bin/nvcc")
