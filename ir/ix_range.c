@@ -93,7 +93,7 @@ static bool try_mod(struct ir_ixs *t, const struct term *v, uint32_t n, uint32_t
   if (ir_ix_is(q, 1)) poly_set(&mod, b.v, b.n);
   else TRY(poly_divide(t, &b, q, &mod, &rem) && !rem.n);
   if (!mod.n || mod.n > IR_IX_MAX_TERMS || (mod.n == 1 && !mod.v[0].m->n && mod.v[0].k <= 1)) return false;
-  if (v[i].k % mod.v[0].k || v[i].k == INT64_MIN) return false;
+  if (v[i].k == INT64_MIN || v[i].k % mod.v[0].k) return false;
   out->k = -(v[i].k / mod.v[0].k);
   out->m = mono_div(t, cof, mod.v[0].m);
   if (!out->m) return false;
