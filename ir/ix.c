@@ -349,7 +349,7 @@ bool poly_divide(struct ir_ixs *t, const struct poly *a, const struct ir_ix *b, 
     const struct ix_mono *f = NULL;
     int64_t k = 0;
     for (uint32_t i = 0; i < r->n && !f; i++)
-      if (r->v[i].k % b->v[0].k == 0 && !(r->v[i].k == INT64_MIN && b->v[0].k == -1) && (f = mono_div(t, r->v[i].m, b->v[0].m))) k = r->v[i].k / b->v[0].k;
+      if (!(r->v[i].k == INT64_MIN && b->v[0].k == -1) && r->v[i].k % b->v[0].k == 0 && (f = mono_div(t, r->v[i].m, b->v[0].m))) k = r->v[i].k / b->v[0].k;
     if (!f) return true;
     struct poly x;
     struct term one = { 1, t->one };
