@@ -302,13 +302,15 @@ static bool one_together(struct ir_module *m, const struct ir_ix *a, const struc
 }
 /* known to be different from 1 */
 static bool not_one(struct ir_module *m, const struct ir_ix *a) { return ir_prove_eq0(&m->facts, ir_ix_addi(a, -1)) == IR_NO; }
-/* bcast(a, b) checks at run time that its operands fit, but where r is known to be 2 or more it is r itself, and that x is 1 or r needs a requirement: (x - 1)*(x - r) = 0.
- * It is no fact for the prover, which is linear. */
+/* bcast(a, b) checks at run time that its operands fit, but where r is known to be 2 or more it is r itself, and that x is 1 or r needs a requirement: (x - 1)*(x - r) = 0. */
 static bool require_one_or(struct ir_module *m, const struct ir_ix *x, const struct ir_ix *r)
 {
   const struct ir_ix *e = ir_ix_mul(ir_ix_addi(x, -1), ir_ix_sub(x, r));
   enum ir_proof p = ir_prove_eq0(&m->facts, e);
-  if (p == IR_UNKNOWN) push_require(m, e, true, "broadcasting");
+  if (p == IR_UNKNOWN && push_require(m, e, true, "broadcasting")) {        /* no size is narrowed by it, but a text that states it knows as much */
+    ir_facts_push(&m->facts, e);
+    ir_facts_push(&m->facts, ir_ix_neg(e));
+  }
   return p != IR_NO;
 }
 const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b)
