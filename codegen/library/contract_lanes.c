@@ -39,6 +39,16 @@ static bool wider(const struct cg_contract *c, unsigned i)
     if (c->ax[i].role == CG_M && c->ax[i].n > 8) return true;
   return false;
 }
+/* Is the axis a place within a group, so that what lies behind its end is the next group's and no guard sees it? */
+static bool grouped(const struct cg_contract *c, unsigned i)
+{
+  for (unsigned k = 0; k < c->n_items; k++)
+    for (unsigned d = 0; d < c->item[k].dst->rank; d++)
+      if (c->item[k].at[d] != c->ax[i].var && ir_ix_uses(c->item[k].at[d], c->ax[i].var)) return true;
+  for (unsigned d = 0; d < c->acc->rank; d++)
+    if (c->acc_at[d] != c->ax[i].var && ir_ix_uses(c->acc_at[d], c->ax[i].var)) return true;
+  return false;
+}
 /* Blocks that a tile makes, unknown extents taken as 1; rows are cut from the innermost m axis and, where that is short, the next. */
 static int64_t place(struct plan *p, const struct tile *q)
 {
@@ -53,6 +63,10 @@ static int64_t place(struct plan *p, const struct tile *q)
       if (left == 2 && x->n && x->n > 8 && wider(c, i))                           /* 55 is 7 times 8 rather than 64 */
         for (int64_t h = s; h >= 8; h /= 2)
           if (cg_round_up(x->n, h) < cg_round_up(x->n, s)) s = h;
+      if (grouped(c, i)) {
+        if (!x->n) return -1;
+        while (x->n % s) s /= 2;
+      }
       p->step[i] = s;
       rows /= s;
       p->lane[i] = s < lane ? s : lane;
@@ -60,6 +74,7 @@ static int64_t place(struct plan *p, const struct tile *q)
       left--;
     }
     if (i == c->vec) {
+      if (grouped(c, i) && (!x->n || x->n % q->cols)) return -1;
       p->step[i] = q->cols;
       p->lane[i] = q->lane_cols;
     }

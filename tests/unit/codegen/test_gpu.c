@@ -191,6 +191,8 @@ START_TEST(grouped)
   check(NULL, 0, NULL, 0,
         "nest @c(x: f32[2, 24, 9, 9], w: f32[48, 8, 3, 3] const, y: f32[2, 48, 9, 9] out) { y[n < 2, o < 48, h < 9, w < 9] = sum[c < 8, i < 3, j < 3] x[n, o/16*8 + c, h + i - 1, w + j - 1] "
         "else 0.0*w[o, c, i, j] }");
+  /* heads in groups of three: a tile of four would write into the next group, which devices that run blocks side by side show */
+  check(NULL, 0, NULL, 0, "nest @d(x: f32[2, 9, 4, 6], w: f32[2, 3, 6, 8], y: f32[2, 9, 4, 8] out) { y[n < 2, o < 9, h < 4, v < 8] = sum[k < 6] x[n, o, h, k]*w[n, o/3, k, v] }");
 }
 END_TEST
 START_TEST(plain)                      /* -O0 */
