@@ -151,10 +151,9 @@ bool run_opencl(const struct kir_kern *k, const struct cg_target *t, const struc
 static struct cg_nvrtc *nvrtc(void)
 {
   static struct cg_nvrtc *n;
-  static bool tried;
+  static struct ir_arena *arena;                       /* for as long as the library is there */
   const char *why;
-  if (!tried) n = cg_nvrtc_open(ir_arena_create(), getenv("MASSC_NVRTC"), &why);
-  tried = true;
+  if (!arena) n = cg_nvrtc_open(arena = ir_arena_create(), getenv("MASSC_NVRTC"), &why);
   return n;
 }
 bool nvrtc_here(void) { return nvrtc() != NULL; }
