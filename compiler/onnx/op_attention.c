@@ -1,10 +1,7 @@
 /* Attention and RotaryEmbedding, in parts; pass recognise finds the pattern again. */
-#include "compiler/onnx/rows.h"
+#include "compiler/onnx/arith.h"
 #include <math.h>
 
-static struct ir_value *add(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_add, x, y); }
-static struct ir_value *sub(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_sub, x, y); }
-static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
 static struct ir_value *concat(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y, unsigned axis)
 {
   struct ir_value *in[] = { x, y };

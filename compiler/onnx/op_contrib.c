@@ -1,13 +1,11 @@
 /* Operators of the domain com.microsoft, as ONNX Runtime's optimisers and the exporters for it write them. Most are an operator of ai.onnx with something added before
  * or behind; meaning: ONNX Runtime's docs/ContribOperators.md. */
-#include "compiler/onnx/rows.h"
+#include "compiler/onnx/arith.h"
 #include <math.h>
 #include <string.h>
 
 enum { OPSET = 20 };                         /* of ai.onnx, whose operators these lean on */
-static struct ir_value *add(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return y ? onnx_2(c, IR_OP_add, x, y) : x; }
-static struct ir_value *sub(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_sub, x, y); }
-static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
+static struct ir_value *add_given(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return y ? onnx_2(c, IR_OP_add, x, y) : x; }
 static struct ir_value *k(struct onnx_ctx *c, const struct ir_value *x, double v) { return onnx_like(c, x, v); }
 
 /* ---- activations: Gelu, BiasGelu (arg 0), FastGelu (arg 1), with a bias as second operand ---- */
@@ -15,10 +13,10 @@ bool import_ms_gelu(struct onnx_ctx *c)
 {
   TRY(onnx_operands(c, 1, 2));
   onnx_widen(c);
-  struct ir_value *x = add(c, c->in[0], onnx_in(c, 1)), *t;
-  if (c->row->arg) t = onnx_1(c, IR_OP_tanh, mul(c, add(c, x, mul(c, mul(c, mul(c, x, x), x), k(c, x, 0.044715))), k(c, x, 0.79788456080286535588)));
+  struct ir_value *x = add_given(c, c->in[0], onnx_in(c, 1)), *t;
+  if (c->row->arg) t = onnx_1(c, IR_OP_tanh, mul(c, add_given(c, x, mul(c, mul(c, mul(c, x, x), x), k(c, x, 0.044715))), k(c, x, 0.79788456080286535588)));
   else t = onnx_1(c, IR_OP_erf, mul(c, x, k(c, x, M_SQRT1_2)));
-  return onnx_narrow(c, mul(c, mul(c, x, k(c, x, 0.5)), add(c, t, k(c, x, 1))));
+  return onnx_narrow(c, mul(c, mul(c, x, k(c, x, 0.5)), add_given(c, t, k(c, x, 1))));
 }
 bool import_ms_quick_gelu(struct onnx_ctx *c)
 {
@@ -43,7 +41,7 @@ static bool activated(struct onnx_ctx *c)
   else if (!strcmp(f, "LeakyRelu")) y = onnx_select(c, onnx_2(c, IR_OP_lt, y, zero), mul(c, y, k(c, y, alpha)), y);
   else if (!strcmp(f, "Clip") && params.n == 2) y = onnx_2(c, IR_OP_min, onnx_2(c, IR_OP_max, y, k(c, y, params.v[0])), k(c, y, params.v[1]));
   else if (!strcmp(f, "HardSigmoid") && params.n == 2)
-    y = onnx_2(c, IR_OP_max, onnx_2(c, IR_OP_min, add(c, mul(c, y, k(c, y, params.v[0])), k(c, y, params.v[1])), k(c, y, 1)), zero);
+    y = onnx_2(c, IR_OP_max, onnx_2(c, IR_OP_min, add_given(c, mul(c, y, k(c, y, params.v[0])), k(c, y, params.v[1])), k(c, y, 1)), zero);
   else return onnx_bad(c, IR_M0301, "activation \"%s\" is not supported", f);
   return onnx_out(c, y);
 }
@@ -61,7 +59,7 @@ bool import_ms_fused_conv(struct onnx_ctx *c)
   c->opset = OPSET;
   if (c->n_in > 3) c->n_in = c->in[2] ? 3 : 2;
   TRY(import_conv(c));
-  return onnx_out(c, add(c, c->out[0], more)) && activated(c);
+  return onnx_out(c, add_given(c, c->out[0], more)) && activated(c);
 }
 static struct ir_value *turned(struct onnx_ctx *c, struct ir_value *x, bool on)
 {
@@ -87,8 +85,8 @@ static struct ir_value *normalised(struct onnx_ctx *c, struct ir_value *x, bool 
 {
   int64_t last = (int64_t)x->type->rank - 1;
   struct ir_value *d = centred ? sub(c, x, onnx_mean(c, x, &last, 1)) : x;
-  struct ir_value *y = onnx_2(c, IR_OP_div, d, onnx_1(c, IR_OP_sqrt, add(c, onnx_mean(c, mul(c, d, d), &last, 1), k(c, x, eps))));
-  return add(c, mul(c, y, scale), bias);
+  struct ir_value *y = onnx_2(c, IR_OP_div, d, onnx_1(c, IR_OP_sqrt, add_given(c, onnx_mean(c, mul(c, d, d), &last, 1), k(c, x, eps))));
+  return add_given(c, mul(c, y, scale), bias);
 }
 /* arg 0: input, skip, gamma, beta, bias; arg 1, without mean: input, skip, gamma, bias. Output 3: the sum. */
 bool import_ms_skip_norm(struct onnx_ctx *c)
@@ -98,7 +96,7 @@ bool import_ms_skip_norm(struct onnx_ctx *c)
   TRY(onnx_operands(c, 3, centred ? 5 : 4) && onnx_attr_float(c, "epsilon", centred ? (double)1e-12f : (double)1e-6f, &eps));
   if (c->in[0]->type->rank < 1) return onnx_bad(c, IR_M0201, "operand is a scalar");
   onnx_widen(c);
-  struct ir_value *x = add(c, add(c, c->in[0], c->in[1]), onnx_in(c, centred ? 4 : 3));
+  struct ir_value *x = add_given(c, add_given(c, c->in[0], c->in[1]), onnx_in(c, centred ? 4 : 3));
   if (!x) return false;
   if (c->n_out > 3) c->out[3] = ir_cast(c->b, x, c->elem);
   return onnx_narrow(c, normalised(c, x, centred, eps, c->in[2], centred ? onnx_in(c, 3) : NULL));
@@ -113,8 +111,8 @@ bool import_ms_embed_norm(struct onnx_ctx *c)
   TRY(onnx_attr_float(c, "epsilon", (double)1e-12f, &eps) && onnx_attr_int(c, "mask_index_type", 0, &type));
   if (ids->type->rank != 2) return onnx_bad(c, IR_M0201, "input_ids is %s, expected rank 2", onnx_show(c, ids));
   const struct ir_ix *n = ids->type->dim[1], *e = ir_ix_coord(c->m->ixs, 0);
-  struct ir_value *x = add(c, onnx_gather(c, words, ids, 0), onnx_gather(c, places, at ? at : onnx_index(c, IR_i64, 1, &n, &e, 1), 0));
-  if (seg) x = add(c, x, onnx_gather(c, seg, segments, 0));
+  struct ir_value *x = add_given(c, onnx_gather(c, words, ids, 0), onnx_gather(c, places, at ? at : onnx_index(c, IR_i64, 1, &n, &e, 1), 0));
+  if (seg) x = add_given(c, x, onnx_gather(c, seg, segments, 0));
   if (!x) return false;
   if (c->n_out > 1 && mask) c->out[1] = onnx_drop_axes(c, onnx_reduce(c, "sum", ir_cast(c->b, mask, IR_i32), &last, 1), &last, 1);
   else if (c->n_out > 1) c->out[1] = ir_broadcast(c->b, onnx_const(c, IR_i32, 0), 1, ids->type->dim);
@@ -150,7 +148,7 @@ bool import_ms_attention(struct onnx_ctx *c)
   if (onnx_in(c, 4) || onnx_attr(c, "qkv_hidden_sizes") || onnx_attr(c, "do_rotary")) return onnx_bad(c, IR_M0301, "past, qkv_hidden_sizes and do_rotary are not supported");
   if (c->in[0]->type->rank != 3 || c->in[1]->type->rank != 2 || !ir_ix_const(c->in[1]->type->dim[1], &hd) || heads < 1 || hd % (3 * heads)) return onnx_bad(c, IR_M0201, "input is %s, weights are %s for %lld heads", onnx_show(c, c->in[0]), onnx_show(c, c->in[1]), (long long)heads);
   onnx_widen(c);
-  struct ir_value *qkv = add(c, onnx_matmul(c, c->in[0], c->in[1]), onnx_in(c, 2));
+  struct ir_value *qkv = add_given(c, onnx_matmul(c, c->in[0], c->in[1]), onnx_in(c, 2));
   if (!qkv) return false;
   const struct ir_ix *width = onnx_k(c, hd / 3), *s = qkv->type->dim[1], *one = onnx_k(c, 1);
   struct ir_value *v[3];
@@ -158,8 +156,8 @@ bool import_ms_attention(struct onnx_ctx *c)
   if (onnx_in(c, 3)) TRY(attention_mask(c, c->in[3], s, low, &bias));
   struct ir_value *p = onnx_dot(c, v[0], v[1], "bhqd,bhkd->bhqk");
   p = mul(c, p, k(c, p, scale > 0 ? scale : 1 / sqrt((double)hd / (double)(3 * heads))));
-  if (bias) p = add(c, p, bias);
-  if (onnx_in(c, 5)) p = add(c, p, c->in[5]);
+  if (bias) p = add_given(c, p, bias);
+  if (onnx_in(c, 5)) p = add_given(c, p, c->in[5]);
   if (causal) {
     const struct ir_ix *dim[] = { one, one, s, s }, *e = ir_ix_ge0(ir_ix_sub(ir_ix_coord(c->m->ixs, 2), ir_ix_coord(c->m->ixs, 3)));
     p = onnx_select(c, onnx_index(c, IR_bool, 4, dim, &e, 1), p, k(c, p, -INFINITY));

@@ -1,8 +1,7 @@
 /* Reading at places that other tensors state, as view. */
-#include "compiler/onnx/rows.h"
+#include "compiler/onnx/arith.h"
 #include <string.h>
 
-static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
 static const struct ir_ix *coord(struct onnx_ctx *c, unsigned d) { return ir_ix_coord(c->m->ixs, d); }
 /* in: x and n indices of the result's rank; wrap: one size for each, or NULL */
 static struct ir_value *view(struct onnx_ctx *c, struct ir_value *const *in, unsigned n, const struct ir_ix *const *map, unsigned rank, const struct ir_ix *const *dim, const struct ir_ix *const *wrap)

@@ -1,5 +1,5 @@
 /* Element-wise operators: one map, or a few. Formulas are ONNX's, in the form that does not overflow. */
-#include "compiler/onnx/rows.h"
+#include "compiler/onnx/arith.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -28,12 +28,6 @@ bool import_isinf(struct onnx_ctx *c)
 
 /* ---- activations ---- */
 static struct ir_value *k(struct onnx_ctx *c, double v) { return onnx_like(c, c->in[0], v); }
-static struct ir_value *add(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_add, x, y); }
-static struct ir_value *sub(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_sub, x, y); }
-static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
-static struct ir_value *divide(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_div, x, y); }
-static struct ir_value *max(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_max, x, y); }
-static struct ir_value *min(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_min, x, y); }
 static struct ir_value *lt(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_lt, x, y); }
 static struct ir_value *clamp01(struct onnx_ctx *c, struct ir_value *x) { return max(c, min(c, x, k(c, 1)), k(c, 0)); }
 static bool activation(struct onnx_ctx *c, unsigned operands)

@@ -1,10 +1,7 @@
 /* Normalisations, as plain nodes; later passes fold and recognise them. */
-#include "compiler/onnx/rows.h"
+#include "compiler/onnx/arith.h"
 #include <string.h>
 
-static struct ir_value *add(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_add, x, y); }
-static struct ir_value *sub(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_sub, x, y); }
-static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
 static struct ir_value *div_(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_div, x, y); }
 static struct ir_value *sqrt_(struct onnx_ctx *c, struct ir_value *x) { return onnx_1(c, IR_OP_sqrt, x); }
 

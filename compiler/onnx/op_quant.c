@@ -1,12 +1,8 @@
 /* Quantised operators. An integer q means scale * (q - zero): products are sums in i32 of what lies beyond the zeros, exactly; scaling is in floats, and rounds to
  * even. Source: ONNX's reference implementation. */
-#include "compiler/onnx/rows.h"
+#include "compiler/onnx/arith.h"
 #include <math.h>
 
-static struct ir_value *add(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_add, x, y); }
-static struct ir_value *sub(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_sub, x, y); }
-static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
-static struct ir_value *divide(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_div, x, y); }
 static struct ir_value *cast(struct onnx_ctx *c, struct ir_value *x, enum ir_elem e) { return x ? ir_cast(c->b, x, e) : NULL; }
 static bool small_int(enum ir_elem e) { return e == IR_i8 || e == IR_u8 || e == IR_i16 || e == IR_u16; }
 

@@ -1,11 +1,9 @@
 /* Reductions: Reduce*, ArgMax, CumSum, softmax and its kin. */
-#include "compiler/onnx/rows.h"
+#include "compiler/onnx/arith.h"
 #include <math.h>
 #include <string.h>
 
 static struct ir_value *div_(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_div, x, y); }
-static struct ir_value *sub(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_sub, x, y); }
-static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
 static struct ir_value *exp_(struct onnx_ctx *c, struct ir_value *x) { return onnx_1(c, IR_OP_exp, x); }
 static struct ir_value *log_(struct onnx_ctx *c, struct ir_value *x) { return onnx_1(c, IR_OP_log, x); }
 

@@ -3,7 +3,7 @@
  * Nearest by a whole factor is a broadcast, whatever the dim. Where sizes are known, ONNX's formula for the source coordinate is tabulated (in float32, as
  * ONNX Runtime computes it, because index arithmetic in floats cannot be redone exactly elsewhere), and the result is a sum of gathers times weight vectors:
  * one tap for nearest, two for linear, four for cubic, more with antialiasing. Other sizes: the formula as maps over the places, and the same gathers. Source of the formulas: ONNX's reference implementation of Resize. */
-#include "compiler/onnx/rows.h"
+#include "compiler/onnx/arith.h"
 #include <math.h>
 #include <string.h>
 
@@ -101,10 +101,6 @@ static struct ir_value *tabulated(struct onnx_ctx *c, const struct resize *r, st
 /* ---- axes whose sizes are known at run time only: the same formulas as maps, in float32 as well ---- */
 static struct ir_value *f32(struct onnx_ctx *c, double v) { return onnx_const(c, IR_f32, v); }
 static struct ir_value *number(struct onnx_ctx *c, const struct ir_ix *e) { return ir_cast(c->b, onnx_index(c, IR_i64, 0, NULL, &e, 1), IR_f32); }
-static struct ir_value *add(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_add, x, y); }
-static struct ir_value *sub(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_sub, x, y); }
-static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
-static struct ir_value *divide(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_div, x, y); }
 static struct ir_value *places_of(struct onnx_ctx *c, const struct resize *r, const struct ir_ix *n, const struct ir_ix *out, struct ir_value *scale)
 {
   const struct ir_ix *e = ir_ix_coord(c->m->ixs, 0), *more = ir_ix_max(ir_ix_addi(out, -1), onnx_k(c, 1));

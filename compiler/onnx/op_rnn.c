@@ -2,7 +2,7 @@
  *
  * With sequence_lens a sample's state stops where its sequence ends and its further outputs are 0; backwards each sample starts at its own end. */
 #include "compiler/onnx/loop.h"
-#include "compiler/onnx/rows.h"
+#include "compiler/onnx/arith.h"
 #include <math.h>
 #include <string.h>
 #include <strings.h>
@@ -19,9 +19,7 @@ struct cell {
   struct activation f[6];                    /* n_f for each direction */
   struct ir_value *x, *lens;                 /* [t,b,i]; [b] or NULL */
 };
-static struct ir_value *add(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return x && y ? onnx_2(c, IR_OP_add, x, y) : x; }
-static struct ir_value *sub(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_sub, x, y); }
-static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
+static struct ir_value *add_given(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return x && y ? onnx_2(c, IR_OP_add, x, y) : x; }
 static struct ir_value *k(struct onnx_ctx *c, const struct ir_value *x, double v) { return onnx_like(c, x, v); }
 
 /* ---- activations ---- */
@@ -38,12 +36,12 @@ static struct ir_value *activate(struct onnx_ctx *c, const struct activation *f,
   case 'R': return onnx_2(c, IR_OP_max, x, zero);
   case 'L': return onnx_select(c, onnx_2(c, IR_OP_lt, x, zero), mul(c, x, a), x);
   case 'E': return onnx_select(c, onnx_2(c, IR_OP_lt, x, zero), mul(c, a, sub(c, onnx_1(c, IR_OP_exp, x), one)), x);
-  case 'H': return onnx_2(c, IR_OP_max, onnx_2(c, IR_OP_min, add(c, mul(c, x, a), b), one), zero);
-  case 'A': return add(c, mul(c, x, a), b);
+  case 'H': return onnx_2(c, IR_OP_max, onnx_2(c, IR_OP_min, add_given(c, mul(c, x, a), b), one), zero);
+  case 'A': return add_given(c, mul(c, x, a), b);
   default: break;
   }
-  if (!strcmp(f->name, "Softsign")) return onnx_2(c, IR_OP_div, x, add(c, onnx_1(c, IR_OP_abs, x), one));
-  if (!strcmp(f->name, "Softplus")) return add(c, onnx_2(c, IR_OP_max, x, zero), onnx_1(c, IR_OP_log, add(c, onnx_1(c, IR_OP_exp, onnx_1(c, IR_OP_neg, onnx_1(c, IR_OP_abs, x))), one)));
+  if (!strcmp(f->name, "Softsign")) return onnx_2(c, IR_OP_div, x, add_given(c, onnx_1(c, IR_OP_abs, x), one));
+  if (!strcmp(f->name, "Softplus")) return add_given(c, onnx_2(c, IR_OP_max, x, zero), onnx_1(c, IR_OP_log, add_given(c, onnx_1(c, IR_OP_exp, onnx_1(c, IR_OP_neg, onnx_1(c, IR_OP_abs, x))), one)));
   if (!strcmp(f->name, "ScaledTanh")) return mul(c, a, onnx_1(c, IR_OP_tanh, mul(c, b, x)));
   return onnx_1(c, IR_OP_sigmoid, x);
 }
@@ -135,15 +133,15 @@ struct inside { struct ir_value *r, *p, *rb; };
 static struct ir_value *recurrent(struct onnx_ctx *c, struct ir_value *h, struct ir_value *r) { return onnx_dot(c, h, r, "bh,gh->bg"); }
 static void step_long(struct onnx_ctx *c, const struct cell *s, unsigned d, const struct inside *in, struct ir_value *x, struct ir_value *const *state, struct ir_value **next)
 {
-  struct ir_value *g = add(c, x, recurrent(c, state[0], in->r)), *C = state[1], *peep[3] = { 0 };
+  struct ir_value *g = add_given(c, x, recurrent(c, state[0], in->r)), *C = state[1], *peep[3] = { 0 };
   for (unsigned q = 0; in->p && q < 3; q++) {
     const struct ir_ix *from = onnx_k(c, q * s->hidden), *n = onnx_k(c, s->hidden);
     peep[q] = onnx_slice(c, in->p, &from, (int64_t[]){ 1 }, &n);
   }
-  struct ir_value *i = squash(c, s, d, 0, add(c, gate(c, s, g, 0, 1), peep[0] ? mul(c, peep[0], C) : NULL));
-  struct ir_value *f = s->input_forget ? sub(c, k(c, i, 1), i) : squash(c, s, d, 0, add(c, gate(c, s, g, 2, 1), peep[2] ? mul(c, peep[2], C) : NULL));
-  next[1] = add(c, mul(c, f, C), mul(c, i, squash(c, s, d, 1, gate(c, s, g, 3, 1))));
-  struct ir_value *o = squash(c, s, d, 0, add(c, gate(c, s, g, 1, 1), peep[1] ? mul(c, peep[1], next[1]) : NULL));
+  struct ir_value *i = squash(c, s, d, 0, add_given(c, gate(c, s, g, 0, 1), peep[0] ? mul(c, peep[0], C) : NULL));
+  struct ir_value *f = s->input_forget ? sub(c, k(c, i, 1), i) : squash(c, s, d, 0, add_given(c, gate(c, s, g, 2, 1), peep[2] ? mul(c, peep[2], C) : NULL));
+  next[1] = add_given(c, mul(c, f, C), mul(c, i, squash(c, s, d, 1, gate(c, s, g, 3, 1))));
+  struct ir_value *o = squash(c, s, d, 0, add_given(c, gate(c, s, g, 1, 1), peep[1] ? mul(c, peep[1], next[1]) : NULL));
   next[0] = next[1] ? mul(c, o, activate(c, &s->f[d * s->n_f + 2], next[1])) : NULL;
 }
 static void step_gated(struct onnx_ctx *c, const struct cell *s, unsigned d, const struct inside *in, struct ir_value *x, struct ir_value *const *state, struct ir_value **next)
@@ -153,16 +151,16 @@ static void step_gated(struct onnx_ctx *c, const struct cell *s, unsigned d, con
   const int64_t one[] = { 1, 1 };
   struct ir_value *H = state[0], *rzr = onnx_slice(c, in->r, (const struct ir_ix *[]){ zero, zero }, one, (const struct ir_ix *[]){ onnx_k(c, 2 * n), cols });
   struct ir_value *rh = onnx_slice(c, in->r, (const struct ir_ix *[]){ onnx_k(c, 2 * n), zero }, one, (const struct ir_ix *[]){ cols, cols });
-  struct ir_value *zr = squash(c, s, d, 0, add(c, gate(c, s, x, 0, 2), recurrent(c, H, rzr))), *z = gate(c, s, zr, 0, 1), *r = gate(c, s, zr, 1, 1), *t;
+  struct ir_value *zr = squash(c, s, d, 0, add_given(c, gate(c, s, x, 0, 2), recurrent(c, H, rzr))), *z = gate(c, s, zr, 0, 1), *r = gate(c, s, zr, 1, 1), *t;
   if (!zr || !rh) { next[0] = NULL; return; }
-  if (s->linear_before_reset) t = mul(c, r, add(c, recurrent(c, H, rh), in->rb));
+  if (s->linear_before_reset) t = mul(c, r, add_given(c, recurrent(c, H, rh), in->rb));
   else t = recurrent(c, mul(c, r, H), rh);
-  struct ir_value *h = t ? squash(c, s, d, 1, add(c, gate(c, s, x, 2, 1), t)) : NULL;
-  next[0] = h ? add(c, mul(c, sub(c, k(c, z, 1), z), h), mul(c, z, H)) : NULL;
+  struct ir_value *h = t ? squash(c, s, d, 1, add_given(c, gate(c, s, x, 2, 1), t)) : NULL;
+  next[0] = h ? add_given(c, mul(c, sub(c, k(c, z, 1), z), h), mul(c, z, H)) : NULL;
 }
 static void step_simple(struct onnx_ctx *c, const struct cell *s, unsigned d, const struct inside *in, struct ir_value *x, struct ir_value *const *state, struct ir_value **next)
 {
-  next[0] = squash(c, s, d, 0, add(c, x, recurrent(c, state[0], in->r)));
+  next[0] = squash(c, s, d, 0, add_given(c, x, recurrent(c, state[0], in->r)));
 }
 
 /* ---- one direction ---- */
@@ -199,7 +197,7 @@ static bool direction(struct onnx_ctx *c, const struct cell *s, unsigned d, stru
     const struct ir_ix *zero = onnx_k(c, 0), *rest = onnx_k(c, (s->gates - early) * s->hidden);
     rb = onnx_pad(c, rb, k(c, rb, 0), &zero, &rest);
   }
-  if (b) x = add(c, x, add(c, b, rb));
+  if (b) x = add_given(c, x, add_given(c, b, rb));
   struct ir_value *r = rows(c, c->in[R], d, 0, 0), *p = onnx_in(c, P) && s->kind == LONG ? rows(c, c->in[P], d, 0, 0) : NULL, *late = early < s->gates ? bias(c, s, d, 2, 1, true) : NULL;
   struct ir_value *init[] = { initial(c, s, H0, d), n > 1 ? initial(c, s, C0, d) : NULL }, *next[2], *y;
   TRY(x && onnx_loop_begin(c, &l, x->type->dim[0], NULL, NULL, init, n));

@@ -1,16 +1,10 @@
 /* Sampling between the places of a feature map: GridSample, RoiAlign. Coordinates are floats computed at run time; each corner around them is a view with one index
  * for each spatial axis, weighted. Source of the formulas: ONNX's reference implementation. */
-#include "compiler/onnx/rows.h"
+#include "compiler/onnx/arith.h"
 #include <math.h>
 #include <string.h>
 
 enum { MAX_SPACE = 3 };
-static struct ir_value *add(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_add, x, y); }
-static struct ir_value *sub(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_sub, x, y); }
-static struct ir_value *mul(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_mul, x, y); }
-static struct ir_value *divide(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_div, x, y); }
-static struct ir_value *max(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_max, x, y); }
-static struct ir_value *min(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_min, x, y); }
 static struct ir_value *k(struct onnx_ctx *c, double v) { return onnx_const(c, IR_f32, v); }
 static struct ir_value *size_of(struct onnx_ctx *c, const struct ir_ix *e) { return ir_cast(c->b, onnx_index(c, IR_i64, 0, NULL, &e, 1), IR_f32); }
 static struct ir_value *below(struct onnx_ctx *c, struct ir_value *x, struct ir_value *y) { return onnx_2(c, IR_OP_lt, x, y); }
