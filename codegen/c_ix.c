@@ -180,12 +180,6 @@ static struct c_text load_text(struct cc *c, const struct ir_atom *a, bool *wide
   *wide = !in32(lo, hi);
   return (struct c_text){ cast(c, *wide, atom_text(c_element(c, arr, off, 1))), C_UNARY };
 }
-static bool mentions_wide(const char *s)      /* or a named quotient, which may be */
-{
-  bool name = false;
-  for (const char *p = s; *p && !name; p++) name = *p == 'q' && p[1] >= '0' && p[1] <= '9' && (p == s || p[-1] == ' ' || p[-1] == '(');
-  return name || strstr(s, "long") || strstr(s, "LL") || strstr(s, "i64");
-}
 static struct c_text atom(struct cc *c, const struct ir_atom *a, bool *wide)
 {
   switch (a->kind) {
@@ -194,14 +188,7 @@ static struct c_text atom(struct cc *c, const struct ir_atom *a, bool *wide)
   case IR_ATOM_MIN: case IR_ATOM_MAX: {
     *wide = c_ix_wide(a->a) || c_ix_wide(a->b);
     struct c_text x = c_ix_as(c, a->a, *wide), y = c_ix_as(c, a->b, *wide);
-    int64_t k;                         /* a constant must have the other's type */
-    if (*wide && ir_ix_const(a->a, &k)) x = atom_text(c_printf(c, "%lld%s", (long long)k, c->d->i64_suffix));
-    if (*wide && ir_ix_const(a->b, &k)) y = atom_text(c_printf(c, "%lld%s", (long long)k, c->d->i64_suffix));
-    else {                             /* a sum that fits is int, though its terms may be wider: OpenCL and CUDA have no max of two types */
-      if (mentions_wide(x.s)) x = (struct c_text){ cast(c, false, x), C_UNARY };
-      if (mentions_wide(y.s)) y = (struct c_text){ cast(c, false, y), C_UNARY };
-    }
-    return atom_text(c_printf(c, "%s(%s, %s)", a->kind == IR_ATOM_MIN ? "min" : "max", x.s, y.s));
+    return atom_text(c_printf(c, "%s(%s, %s)", c_help(c, a->kind == IR_ATOM_MIN ? "min" : "max", *wide ? IR_i64 : IR_i32), x.s, y.s));
   }
   case IR_ATOM_BCAST: {
     *wide = c_ix_wide(a->a) || c_ix_wide(a->b);

@@ -70,6 +70,15 @@ def _():
             massc("chain.onnx", level, f"--emit={kind}", "-o", f"chain-{kind}{level}/", timeout=30)
 
 
+@case("bounds that are known at run time: what reads inputs as sizes compiles")
+def _():
+    from onnx_wire import model, graph, node, value, INT64
+    g = graph([node("Slice", ["x", "starts", "ends"], ["y"])], [value("x", [20, 10, 5]), value("starts", [2], INT64), value("ends", [2], INT64)], [value("y", None)])
+    open("slice.onnx", "wb").write(model(g))
+    for target in ("cuda:sm_80", "opencl"):
+        massc("slice.onnx", f"--target={target}", "-o", "slice.bin")
+
+
 @case("nvcc takes them")
 def _():
     nvcc = shutil.which("nvcc") or (os.path.exists("/usr/local/cuda/bin/nvcc") and "/usr/local/cuda/bin/nvcc")
