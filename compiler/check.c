@@ -20,26 +20,19 @@ static int64_t smallest(const struct massrt_sym *s)
   return lo > s->hi ? s->lo : lo;
 }
 /* Both places' arenas; live bytes are the sum of each one's most. */
-static void plan_place(struct ir_arena *a, const struct massrt_program *p, uint32_t place, uint32_t align, struct report *r)
-{
-  struct massrt_span *b = IR_NEWN(a, struct massrt_span, p->n_buffers + 1);
-  uint32_t n = 0;
-  int64_t arena, live;
-  for (uint32_t i = 0; i < p->n_buffers; i++)
-    if (p->buffers[i].place == place) b[n++] = (struct massrt_span){ r->values[p->buffers[i].bytes], p->buffers[i].first, p->buffers[i].last, 0 };
-  if (r->arena < 0 || massrt_plan(b, n, align, ir_arena_alloc(a, massrt_plan_workspace(n)), &arena, &live)) r->arena = r->live = -1;
-  else {
-    r->arena += arena;
-    r->live += live;
-  }
-}
 static void plan(struct ir_arena *a, const struct massrt_program *p, struct report *r)
 {
+  struct massrt_span *b = IR_NEWN(a, struct massrt_span, p->n_buffers + 1);
+  int64_t arena, live;
   r->arena = p->arena_bytes;
   r->live = p->live_bytes;
   if (r->arena >= 0 && p->n_places == 1) return;
   r->arena = r->live = 0;
-  for (uint32_t i = 0; i < p->n_places; i++) plan_place(a, p, i, p->places[i].align, r);
+  for (uint32_t i = 0; i < p->n_places && r->arena >= 0; i++) {
+    bool ok = !massrt_plan_place(p, i, r->values, b, ir_arena_alloc(a, massrt_plan_workspace(p->n_buffers)), NULL, &arena, &live);
+    r->arena = ok ? r->arena + arena : -1;
+    r->live = ok ? r->live + live : -1;
+  }
 }
 static int64_t value_of(const struct report *r, uint32_t e) { return e == MASSRT_NO_EXPR ? 0 : r->values[e]; }
 static struct report examine(struct ir_arena *a, const struct pass_program *q)

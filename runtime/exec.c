@@ -342,18 +342,10 @@ static int size_ios(struct massrt_exec *x, const struct massrt_io *io, uint32_t 
   }
   return MASSRT_OK;
 }
-/* The buffers of one place; *out: bytes of its arena. */
 static int plan_place(struct massrt_exec *x, struct massrt_shape *s, uint32_t place, struct massrt_span *b, void *workspace, uint64_t *out)
 {
-  const struct massrt_program *p = x->p;
   int64_t total, live;
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < p->n_buffers; i++)
-    if (p->buffers[i].place == place) b[n++] = (struct massrt_span){ s->values[p->buffers[i].bytes], p->buffers[i].first, p->buffers[i].last };
-  if (massrt_plan(b, n, p->places[place].align, workspace, &total, &live)) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large: the sum of buffers overflows");
-  n = 0;
-  for (uint32_t i = 0; i < p->n_buffers; i++)
-    if (p->buffers[i].place == place) s->offset[i] = b[n++].offset;
+  if (massrt_plan_place(x->p, place, s->values, b, workspace, s->offset, &total, &live)) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large: the sum of buffers overflows");
   *out = (uint64_t)total;
   return MASSRT_OK;
 }
