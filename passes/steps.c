@@ -16,6 +16,7 @@ struct tables {
   IR_VEC(struct massrt_launch) launches;
   IR_VEC(struct massrt_step) steps;
   struct memo *slot; uint32_t n_memo, cap;
+  struct ir_launch *facts;             /* of each kernel; blocks NULL: not asked yet */
   bool ok;
 };
 static uint32_t emit(struct tables *t, uint32_t op, uint32_t a, uint32_t b, int64_t k)
@@ -131,6 +132,20 @@ static const char *provenance(struct tables *t, const struct ir_node *n)
   ir_buf_deinit(&b);
   return s;
 }
+/* On the processor: the kern's tasks, then its syms. */
+static const struct ir_launch *facts_of(struct tables *t, uint32_t kernel)
+{
+  const struct pass_kernel *k = &t->c->prog->kernels.v[kernel];
+  struct ir_launch *l = &t->facts[kernel];
+  if (l->blocks) return l;
+  if (k->target->launch) {
+    k->target->launch(k->target, t->a, k->kern, l);
+    return l;
+  }
+  *l = (struct ir_launch){ ir_ix_int(k->kern->ixs, 1), k->kern->syms.v, k->kern->syms.n };
+  for (uint32_t i = 0; i < k->kern->grid.n; i++) l->blocks = ir_ix_mul(l->blocks, k->kern->grid.v[i].trips);
+  return l;
+}
 static void launch(struct tables *t, const struct pass_group *g)
 {
   struct ir_ixs *ixs = t->c->m->ixs;
@@ -138,14 +153,9 @@ static void launch(struct tables *t, const struct pass_group *g)
   uint32_t first = t->args.n;
   for (uint32_t i = 0; i < k->kern->args.n; i++)
     ir_push(t->a, &t->args, where(t, pass_outer_value(g->node, g->nest->args.v[i]), k->kern->args.v[i], k->target->kind != 0));
-  struct ir_launch l = { .size = k->kern->syms.v, .n_sizes = k->kern->syms.n };
-  const struct ir_ix *tasks = ir_ix_int(ixs, 1);
-  if (k->target->launch) {
-    k->target->launch(k->target, t->a, k->kern, &l);
-    tasks = ir_ix_move(ixs, l.blocks);
-  } else
-    for (uint32_t i = 0; i < k->kern->grid.n; i++) tasks = ir_ix_mul(tasks, ir_ix_move(ixs, k->kern->grid.v[i].trips));
-  for (uint32_t i = 0; i < l.n_sizes; i++) ir_push(t->a, &t->args, ((struct massrt_arg){ MASSRT_A_EXPR, expr(t, ir_ix_move(ixs, l.size[i])), 0 }));
+  const struct ir_launch *l = facts_of(t, g->kernel);
+  const struct ir_ix *tasks = ir_ix_move(ixs, l->blocks);
+  for (uint32_t i = 0; i < l->n_sizes; i++) ir_push(t->a, &t->args, ((struct massrt_arg){ MASSRT_A_EXPR, expr(t, ir_ix_move(ixs, l->size[i])), 0 }));
   ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_LAUNCH, t->launches.n, 0, 0 }));
   ir_push(t->a, &t->launches, ((struct massrt_launch){ g->kernel, first, t->args.n - first, expr(t, tasks), expr(t, g->work), expr(t, g->bytes), provenance(t, g->node), k->name }));
 }
@@ -197,7 +207,7 @@ bool pass_steps(struct pass_ctx *c)
 {
   struct pass_program *p = c->prog;
   struct ir_graph *g = c->m->main;
-  struct tables t = { .c = c, .a = p->arena, .ok = true };
+  struct tables t = { .c = c, .a = p->arena, .facts = IR_NEWN(c->scratch, struct ir_launch, p->kernels.n + 1), .ok = true };
   bind_symbols(&t, g);
   bind_values(&t);
   struct massrt_io *in = IR_NEWN(t.a, struct massrt_io, g->params.n + 1), *out = IR_NEWN(t.a, struct massrt_io, g->results.n + 1);
