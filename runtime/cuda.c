@@ -72,8 +72,9 @@ static void cuda_close(struct massrt_device *d)
   free(c->kernel);
   free(c);
 }
-static int start(struct cuda *c, const char *select)
+static int start(struct massrt_device *d, const char *select)
 {
+  struct cuda *c = (struct cuda *)d;
   char *end = NULL, name[96] = "";
   long k = select && *select ? strtol(select, &end, 10) : 0;
   int n, major, minor;
@@ -100,22 +101,8 @@ static int start(struct cuda *c, const char *select)
 static int cuda_open(const char *select, struct massrt_device **out, char *why, size_t n)
 {
   static const char *const libraries[] = { "libcuda.so.1", NULL };
-  struct cuda *c = calloc(1, sizeof *c);
-  *out = NULL;
-  if (!c) { snprintf(why, n, "no memory"); return MASSRT_E_MEMORY; }
-  c->d.ops = &massrt_cuda;
-  if (!massrt_dlopen(libraries, names + 1, (void **)&c->f, why, n)) {
-    free(c);
-    return MASSRT_E_DEVICE;
-  }
-  int rc = start(c, select);
-  if (rc) {
-    snprintf(why, n, "%s", c->d.error);
-    cuda_close(&c->d);
-    return rc;
-  }
-  *out = &c->d;
-  return MASSRT_OK;
+  static const struct massrt_backend backend = { &massrt_cuda, libraries, names + 1, sizeof(struct cuda), offsetof(struct cuda, f), start };
+  return massrt_device_open(&backend, select, out, why, n);
 }
 
 /* ---- code and weights ---- */

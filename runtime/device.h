@@ -38,7 +38,13 @@ struct massrt_device_ops {
 };
 extern const struct massrt_device_ops massrt_cuda, massrt_opencl;
 const struct massrt_device_ops *massrt_device_find(uint32_t kind);      /* of massrt_kind; NULL: no device */
-/* A library's functions into the pointers at table, in the order of names (one string, words between spaces; `?` before a word: may be absent, then NULL).
- * NULL: a library of this name, or a function, is missing; why says which. */
-void *massrt_dlopen(const char *const *libraries, const char *names, void **table, char *why, size_t n);
+/* What `open` of a backend is. Its device has `bytes`, of which the driver's functions are a table of pointers at `functions`, in the order of names (one string,
+ * words between spaces; `?` before a word: may be absent, then NULL). start: opens the device; what it leaves is closed by ops->close when it fails. */
+struct massrt_backend {
+  const struct massrt_device_ops *ops;
+  const char *const *libraries, *names;            /* libraries: the first that can be loaded; ends with NULL */
+  size_t bytes, functions;
+  int (*start)(struct massrt_device *d, const char *select);
+};
+int massrt_device_open(const struct massrt_backend *b, const char *select, struct massrt_device **out, char *why, size_t n);
 #endif

@@ -138,6 +138,7 @@ static uint64_t exec_bytes(const struct massrt_program *p)
 /* Are all steps the device's? Then they can be recorded. */
 static bool all_on_device(const struct massrt_program *p)
 {
+  if (p->n_places < 2) return false;
   for (uint32_t i = 0; i < p->n_steps; i++)
     if (p->steps[i].kind == MASSRT_S_LAUNCH ? !p->kernels[p->launches[p->steps[i].a].kernel].device : p->steps[i].kind != MASSRT_S_COPY) return false;
   return true;
@@ -151,12 +152,13 @@ static struct massrt_exec *new_exec(const struct massrt_program *p, const struct
   memset(x, 0, exec_bytes(p));
   x->p = p;
   x->mem = m;
+  x->recordable = all_on_device(p);               /* then no workers are needed either */
   x->args = (union massrt_word *)(x + 1);
   x->io_args = (uint32_t *)(x->args + p->n_args);
   for (uint32_t i = 0; i < p->n_args; i++)
     if (p->args[i].kind == MASSRT_A_INPUT || p->args[i].kind == MASSRT_A_OUTPUT) x->io_args[x->n_io_args++] = i;
   for (uint32_t i = 0; i < p->n_inputs; i++) x->n_dims += p->inputs[i].rank;
-  x->pool = massrt_pool_create(&m, c->threads ? c->threads : massrt_usable_cores(), max_scratch(p));
+  x->pool = massrt_pool_create(&m, c->threads ? c->threads : x->recordable ? 1 : massrt_usable_cores(), max_scratch(p));
   if (!x->pool) { massrt_release(&m, x, exec_bytes(p)); return NULL; }
   return x;
 }
@@ -194,7 +196,7 @@ int massrt_create(const struct massrt_program *p, const struct massrt_config *us
     massrt_destroy(x);
     return rc;
   }
-  x->recordable = d && d->ops->record && all_on_device(p);
+  x->recordable = x->recordable && d && d->ops->record;
   *out = x;
   return MASSRT_OK;
 }

@@ -104,8 +104,9 @@ static int find(struct opencl *c, const char *select)
   snprintf(c->d.error, sizeof c->d.error, "opencl:%s: there is no such device; %ld are there", select ? select : "0", k);
   return MASSRT_E_DEVICE;
 }
-static int start(struct opencl *c, const char *select)
+static int start(struct massrt_device *d, const char *select)
 {
+  struct opencl *c = (struct opencl *)d;
   cl_int r;
   char driver[96] = "", device[96] = "";
   int rc = find(c, select);
@@ -121,22 +122,8 @@ static int start(struct opencl *c, const char *select)
 static int opencl_open(const char *select, struct massrt_device **out, char *why, size_t n)
 {
   static const char *const libraries[] = { "libOpenCL.so.1", "libOpenCL.so", NULL };
-  struct opencl *c = calloc(1, sizeof *c);
-  *out = NULL;
-  if (!c) { snprintf(why, n, "no memory"); return MASSRT_E_MEMORY; }
-  c->d.ops = &massrt_opencl;
-  if (!massrt_dlopen(libraries, names + 1, (void **)&c->f, why, n)) {
-    free(c);
-    return MASSRT_E_DEVICE;
-  }
-  int rc = start(c, select);
-  if (rc) {
-    snprintf(why, n, "%s", c->d.error);
-    opencl_close(&c->d);
-    return rc;
-  }
-  *out = &c->d;
-  return MASSRT_OK;
+  static const struct massrt_backend backend = { &massrt_opencl, libraries, names + 1, sizeof(struct opencl), offsetof(struct opencl, f), start };
+  return massrt_device_open(&backend, select, out, why, n);
 }
 
 /* ---- code: built, or taken from the cache ---- */
