@@ -359,7 +359,8 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
       if (ir_ix_const(s->axes[d].ext, &k)) {
         int64_t tasks = 4 * (int64_t)(t->cores ? t->cores : 1), fair = rows * k / tasks, low = TASK_LEAST / work;
         if (step > fair) step = fair > low ? fair : low;
-        step = step < 1 ? 1 : step > k ? k : step;
+        if (step > k) step = k;
+        if (step < 1) step = 1; /* there may be no rows */
       }
     }
     rows *= least(s->axes[d].ext);
