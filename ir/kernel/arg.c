@@ -77,6 +77,7 @@ bool kir_dom_init(struct ir_arena *a, struct kir_dom *d, const struct kir_arr *a
   TRY(extents(a, d, arr, m, r, &d->elems, why));
   int64_t volume = d->elems;
   if (arr->elems) d->elems = kir_ix_run(m, arr->elems, r);
+  if (!volume && !r->failed && d->elems >= 0) return true;        /* nothing has a place, and an axis beside the empty one may be of any length */
   if (!arr->at) {
     row_major(a, d);
     if (d->elems >= volume) return true;
