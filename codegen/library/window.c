@@ -142,11 +142,9 @@ static void pack_weights(struct cg_space *s)
 /* The axis whose results make a tile: the last one that is not the vectors' and long enough. */
 static int tile_axis(const struct cg_space *s)
 {
-  int64_t lo, hi;
-  for (unsigned a = s->n_axes; a-- > 0;) {
-    ir_ix_range(s->axis[a].shape, &lo, &hi);
-    if ((int)a != s->vec && lo == hi && lo >= 4 && s->axis[a].n == 1) return (int)a;
-  }
+  int64_t n; /* a symbol of one value is no constant to what cuts axes */
+  for (unsigned a = s->n_axes; a-- > 0;)
+    if ((int)a != s->vec && ir_ix_const(s->axis[a].shape, &n) && n >= 4 && s->axis[a].n == 1) return (int)a;
   return -1;
 }
 static int64_t tile_step(int64_t ext) /* equal tiles: 7 -> 7, 56 -> 8, 55 -> 8, 13 -> 7, 27 -> 7 */
