@@ -302,7 +302,10 @@ static struct ir_value *merge_into_dot(struct pass_ctx *c, struct ir_node *n)
     if (!taken_apart(&s, mine, v->type->rank, v->type, l[side], NULL, &k) || !taken_apart(&s, other, o->type->rank, o->type, l[1 - side], dim, &rank)) continue;
     if (!taken_apart(&s, r, n->out[0]->type->rank, n->out[0]->type, l[2], NULL, &rr)) continue;
     bool same = !strncmp(other, l[1 - side], o->type->rank) && rank == o->type->rank;
-    if (!same && !pass_is_weight(o)) continue;
+    int64_t size;
+    bool known = pass_is_weight(o);                      /* a weight's size stays a number, though the operands agree only by a requirement */
+    for (unsigned i = 0; i < rank && known; i++) known = ir_ix_const(dim[i], &size);
+    if (!same && !known) continue;
     struct ir_builder b = pass_at(n);
     in[side] = v->def->in[0];
     in[1 - side] = same ? o : mark(ir_reshape(&b, o, rank, dim));
