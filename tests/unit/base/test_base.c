@@ -1,6 +1,6 @@
 /* arenas, vectors, interning, hashing, diagnostics */
 #include "ir/base/base.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,10 +75,5 @@ int main(void)
   tcase_add_test(t, diagnostic_names_file_node_and_op);
   tcase_add_test(t, floor_division);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -1,31 +1,20 @@
 /* gpu_case.h says what this is. */
 #include "tests/unit/codegen/gpu_case.h"
 #include "tests/unit/codegen/run_native.h"
+#include "tests/unit/codegen/run_opencl.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-struct binds { const struct kir_bind *s; unsigned n; };
-static int64_t lookup(void *arg, const struct ir_sym *s, bool *known)
-{
-  const struct binds *b = arg;
-  *known = false;
-  for (unsigned i = 0; i < b->n; i++)
-    if (!strcmp(b->s[i].name, s->name)) {
-      *known = true;
-      return b->s[i].value;
-    }
-  return 0;
-}
 static bool write_file(const char *path, const void *p, size_t n)
 {
   FILE *f = fopen(path, "wb");
   bool ok = f && fwrite(p, 1, n, f) == n;
   return (f ? fclose(f) == 0 : false) && ok;
 }
-static void json(struct ir_buf *b, const struct kir_kern *k, const struct cg_launch *l, struct binds *v, struct ir_tensor *const *raw, double tolerance)
+static void json(struct ir_buf *b, const struct kir_kern *k, const struct cg_launch *l, struct native_binds *v, struct ir_tensor *const *raw, double tolerance)
 {
-  struct ir_ix_env env = { .sym = lookup, .arg = v };
+  struct ir_ix_env env = { .sym = native_lookup, .arg = v };
   int64_t blocks = 0, offset = 0;
   ir_ix_eval(l->blocks, &env, &blocks);
   ir_buf_printf(b, "{\"entry\": \"%s\", \"blocks\": %lld, \"lanes\": %u, \"warps\": %u, \"dynamic\": %llu, \"tolerance\": %g, \"args\": [", l->name, (long long)blocks, l->lanes, l->warps,
@@ -48,9 +37,9 @@ bool gpu_case_write(const char *dir, const struct kir_kern *k, const struct cg_t
                     const char **why)
 {
   static const char *const archs[] = { "sm_80", "sm_90a" };
-  static struct cg_nvrtc *nvrtc;
+  struct cg_nvrtc *nvrtc = nvrtc_of_tests();
   struct ir_buf source = { 0 }, info = { 0 };
-  struct binds v = { syms, n_syms };
+  struct native_binds v = { syms, n_syms };
   struct cg_launch l;
   struct stat st;
   bool ok = cg_c(k->arena, k, t, NULL, &source, &l, why);
@@ -59,7 +48,6 @@ bool gpu_case_write(const char *dir, const struct kir_kern *k, const struct cg_t
   /* kernels of one name differ in their arguments' values and sizes */
   const char *name = ir_arena_printf(k->arena, "%s/%s_%08x", dir, l.name, (unsigned)ir_hash(info.s, info.n, ir_hash(source.s, source.n, 0)));
   if (!stat(ir_arena_printf(k->arena, "%s.json", name), &st)) return true;
-  if (!nvrtc) nvrtc = cg_nvrtc_open(ir_arena_create(), getenv("MASSC_NVRTC"), why);
   for (unsigned i = 0; i < 2 && nvrtc && ok; i++) {
     struct ir_buf out = { 0 };
     struct cg_cuda_job j = { .source = source.s, .name = l.name, .arch = archs[i] };

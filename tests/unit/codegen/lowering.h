@@ -5,7 +5,7 @@
 #include "tests/unit/codegen/run_opencl.h"
 #include "tests/unit/codegen/gpu_case.h"
 #include "codegen/library/skeleton.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -174,7 +174,7 @@ static inline bool lw_run(struct lowering *l, const char *text, const struct kir
     cg_expand(l->k, l->t);
     lw_rules(l);
   }
-  if (l->t->kind == CG_CUDA && nvrtc_here()) ck_assert_msg(compile_cuda(l->k, l->t, &why), "%s\n%s", why, text);
+  if (l->t->kind == CG_CUDA && nvrtc_of_tests()) ck_assert_msg(compile_cuda(l->k, l->t, &why), "%s\n%s", why, text);
   if (l->t->kind == CG_CUDA && getenv("MASSC_GPU_CASES")) lw_write_case(l, n, dense, b, nb);
   for (int native = 0; native < (lw_native(l) ? 2 : 1); native++) {
     for (unsigned i = 0; i < n->args.n; i++) {
@@ -225,11 +225,6 @@ static inline int lw_main(const char *name, void (*add)(TCase *))
   tcase_set_timeout(t, 120);
   add(t);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }
 #endif

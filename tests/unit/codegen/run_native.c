@@ -140,10 +140,9 @@ static bool guarded_intact(const struct guarded *g)
 }
 
 /* ---- running ---- */
-struct binds { const struct kir_bind *s; unsigned n; };
-static int64_t lookup(void *arg, const struct ir_sym *s, bool *known)
+int64_t native_lookup(void *binds, const struct ir_sym *s, bool *known)
 {
-  const struct binds *b = arg;
+  const struct native_binds *b = binds;
   for (unsigned i = 0; i < b->n; i++)
     if (!strcmp(b->s[i].name, s->name)) {
       *known = true;
@@ -152,12 +151,12 @@ static int64_t lookup(void *arg, const struct ir_sym *s, bool *known)
   *known = false;
   return 0;
 }
-static bool eval(const struct kir_kern *k, const struct ir_ix *e, struct binds *b, int64_t *out, const char **why)
+static bool eval(const struct kir_kern *k, const struct ir_ix *e, struct native_binds *b, int64_t *out, const char **why)
 {
-  struct ir_ix_env env = { .sym = lookup, .arg = b };
+  struct ir_ix_env env = { .sym = native_lookup, .arg = b };
   return ir_ix_eval(e, &env, out) || fail(k, why, ir_ix_str(k->arena, e));
 }
-static bool run_tasks(const struct kir_kern *k, struct native *n, struct binds *b, union massrt_word *args, const char **why)
+static bool run_tasks(const struct kir_kern *k, struct native *n, struct native_binds *b, union massrt_word *args, const char **why)
 {
   int64_t tasks = 1;
   for (unsigned i = 0; i < k->grid.n; i++) {
@@ -173,7 +172,7 @@ static bool run_tasks(const struct kir_kern *k, struct native *n, struct binds *
   munmap(scratch.map, scratch.map_bytes);
   return ok;
 }
-static bool run_on(const struct kir_kern *k, struct native *n, struct binds *b, struct ir_tensor *const *bufs, struct guarded *g, const char **why)
+static bool run_on(const struct kir_kern *k, struct native *n, struct native_binds *b, struct ir_tensor *const *bufs, struct guarded *g, const char **why)
 {
   union massrt_word *args = IR_NEWN(k->arena, union massrt_word, k->args.n + k->syms.n + 1);
   for (unsigned i = 0; i < k->args.n; i++) {
@@ -195,7 +194,7 @@ bool run_native(const struct kir_kern *k, const struct cg_target *t, const struc
 {
   struct native *n = native_load(k, t, why);
   if (!n) return false;
-  struct binds b = { syms, n_syms };
+  struct native_binds b = { syms, n_syms };
   struct guarded *g = IR_NEWN(k->arena, struct guarded, k->args.n + 1);
   bool ok = run_on(k, n, &b, bufs, g, why);
   for (unsigned i = 0; i < k->args.n; i++)

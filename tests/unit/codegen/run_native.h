@@ -7,6 +7,9 @@
 #define MASSC_TESTS_RUN_NATIVE_H
 #include "codegen/codegen.h"
 
+/* Sizes by the names of their symbols: env.sym with env.arg = struct native_binds. */
+struct native_binds { const struct kir_bind *s; unsigned n; };
+int64_t native_lookup(void *binds, const struct ir_sym *s, bool *known);
 bool native_runs(const struct cg_target *t);              /* this machine has the target's level */
 
 struct native;                                            /* a loaded kern */

@@ -56,18 +56,6 @@ bool opencl_here(void)
 }
 
 /* ---- running ---- */
-struct binds { const struct kir_bind *s; unsigned n; };
-static int64_t lookup(void *arg, const struct ir_sym *s, bool *known)
-{
-  const struct binds *b = arg;
-  *known = false;
-  for (unsigned i = 0; i < b->n; i++)
-    if (!strcmp(b->s[i].name, s->name)) {
-      *known = true;
-      return b->s[i].value;
-    }
-  return 0;
-}
 static bool fail(const struct kir_kern *k, const char **why, const char *what, int e)
 {
   *why = ir_arena_printf(k->arena, "%s: %s %d", k->name, what, e);
@@ -84,9 +72,9 @@ static bool build(const struct kir_kern *k, const char *source, void **out_progr
   *why = ir_arena_printf(k->arena, "build %d: %s\n%s", e, log, source);
   return false;
 }
-static bool launch(const struct kir_kern *k, void *program, const struct cg_launch *l, struct binds *b, void **mem, const char **why)
+static bool launch(const struct kir_kern *k, void *program, const struct cg_launch *l, struct native_binds *b, void **mem, const char **why)
 {
-  struct ir_ix_env env = { .sym = lookup, .arg = b };
+  struct ir_ix_env env = { .sym = native_lookup, .arg = b };
   int64_t blocks;
   int e = 0;
   if (!ir_ix_eval(l->blocks, &env, &blocks)) return fail(k, why, "the grid has no value", 0);
@@ -106,7 +94,7 @@ static bool launch(const struct kir_kern *k, void *program, const struct cg_laun
   cl.ReleaseKernel(kernel);
   return !e || fail(k, why, "launch", e);
 }
-static bool run(const struct kir_kern *k, void *program, const struct cg_launch *l, struct binds *b, struct ir_tensor *const *bufs, void **mem, const char **why)
+static bool run(const struct kir_kern *k, void *program, const struct cg_launch *l, struct native_binds *b, struct ir_tensor *const *bufs, void **mem, const char **why)
 {
   int e = 0;
   for (unsigned i = 0; i < k->args.n; i++) {
@@ -134,7 +122,7 @@ bool run_opencl(const struct kir_kern *k, const struct cg_target *t, const struc
 {
   struct ir_buf source = { 0 };
   struct cg_launch l;
-  struct binds b = { syms, n_syms };
+  struct native_binds b = { syms, n_syms };
   void *program = NULL, **mem = IR_NEWN(k->arena, void *, k->args.n + 1);
   if (!opencl_here()) return fail(k, why, "no OpenCL", 0);
   bool ok = cg_c(k->arena, k, t, NULL, &source, &l, why) && build(k, source.s, &program, why) && run(k, program, &l, &b, bufs, mem, why);
@@ -148,7 +136,7 @@ bool run_opencl(const struct kir_kern *k, const struct cg_target *t, const struc
 }
 
 /* ---- NVRTC ---- */
-static struct cg_nvrtc *nvrtc(void)
+struct cg_nvrtc *nvrtc_of_tests(void)
 {
   static struct cg_nvrtc *n;
   static struct ir_arena *arena;                       /* for as long as the library is there */
@@ -156,7 +144,6 @@ static struct cg_nvrtc *nvrtc(void)
   if (!arena) n = cg_nvrtc_open(arena = ir_arena_create(), getenv("MASSC_NVRTC"), &why);
   return n;
 }
-bool nvrtc_here(void) { return nvrtc() != NULL; }
 bool compile_cuda(const struct kir_kern *k, const struct cg_target *t, const char **why)
 {
   static const char *const archs[] = { "sm_80", "sm_90a" };
@@ -164,7 +151,7 @@ bool compile_cuda(const struct kir_kern *k, const struct cg_target *t, const cha
   bool ok = cg_c(k->arena, k, t, NULL, &source, NULL, why);
   for (unsigned i = 0; i < 2 && ok; i++) {
     struct cg_cuda_job j = { .source = source.s, .name = "k", .arch = archs[i] };
-    ok = cg_nvrtc_compile(k->arena, nvrtc(), &j, &out, &log, why);
+    ok = cg_nvrtc_compile(k->arena, nvrtc_of_tests(), &j, &out, &log, why);
     if (!ok) *why = ir_arena_printf(k->arena, "%s\n%s\n%s", *why, log.s ? log.s : "", source.s);
   }
   if (getenv("C_TEXT") && source.s) fputs(source.s, stderr);

@@ -7,7 +7,7 @@
 bool opencl_here(void);                                   /* there is a loader and a device */
 /* As run_native. Outputs are filled with 0xff before; what is stored behind a buffer's end is found. */
 bool run_opencl(const struct kir_kern *k, const struct cg_target *t, const struct kir_bind *syms, unsigned n_syms, struct ir_tensor *const *bufs, const char **why);
-bool nvrtc_here(void);
+struct cg_nvrtc *nvrtc_of_tests(void);                    /* $MASSC_NVRTC, or as massc finds it; NULL: there is none */
 /* The kern as CUDA C, a cubin for each of the architectures sm_80 and sm_90a. */
 bool compile_cuda(const struct kir_kern *k, const struct cg_target *t, const char **why);
 #endif

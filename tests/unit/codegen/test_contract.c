@@ -1,6 +1,6 @@
 /* The skeleton `contract`: nests in many storage forms and sizes, lowered and expanded for three vector widths, run by the interpreter, against the nest's own
  * evaluation. */
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -348,10 +348,5 @@ int main(void)
   tcase_add_test(t, lanes_gemm);
   tcase_add_loop_test(t, half_conv, 0, sizeof conv_forms / sizeof *conv_forms);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -207,7 +207,7 @@ END_TEST
 /* Not in main: a device that is opened before Check forks is dead in the child. */
 START_TEST(what_is_here)
 {
-  printf("# OpenCL %s, NVRTC %s\n", opencl_here() ? "is there" : "is absent: nothing is run", nvrtc_here() ? "is there" : "is absent: CUDA C is not compiled");
+  printf("# OpenCL %s, NVRTC %s\n", opencl_here() ? "is there" : "is absent: nothing is run", nvrtc_of_tests() ? "is there" : "is absent: CUDA C is not compiled");
   fflush(stdout);
 }
 END_TEST

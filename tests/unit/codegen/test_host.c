@@ -2,7 +2,7 @@
 #include "runtime/massrt.h"
 #include "tests/unit/codegen/kerns.h"
 #include "tests/unit/codegen/run_native.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,10 +191,5 @@ int main(void)
   tcase_add_test(t, an_executables_program_is_hidden);
   tcase_add_test(t, the_step_list_prints);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -1,7 +1,7 @@
 /* The LLVM walk: control, registers, index arithmetic, memory, element types, each against arithmetic done here, on every level that this machine has. */
 #include "tests/unit/codegen/kerns.h"
 #include "tests/unit/codegen/run_native.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -610,10 +610,5 @@ int main(int argc, char **argv)
   tcase_add_test(t, text_forms);
   tcase_add_test(t, threads_compile_at_once);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -3,7 +3,7 @@
  * libm gives. */
 #include "tests/unit/codegen/kerns.h"
 #include "tests/unit/codegen/run_native.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -375,10 +375,5 @@ int main(int argc, char **argv)
   tcase_add_loop_test(t, folds, 0, LEVELS);
   tcase_add_loop_test(t, f32_functions_keep_their_bounds, 0, LEVELS);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

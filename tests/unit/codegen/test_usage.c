@@ -1,5 +1,5 @@
 /* What is read of NVRTC's log, and how many blocks a multiprocessor holds: figures of CUDA's occupancy calculator, worked out beside. */
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <stdlib.h>
 #include <string.h>
 #include "codegen/codegen.h"
@@ -62,10 +62,5 @@ int main(void)
   tcase_add_loop_test(t, blocks, 0, sizeof cases / sizeof *cases);
   tcase_add_test(t, rates);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -1,5 +1,5 @@
 #include "runtime/core/json.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <string.h>
 
 static char got[200];
@@ -24,10 +24,5 @@ int main(void)
   TCase *t = tcase_create("json");
   tcase_add_loop_test(t, strings, 0, sizeof rows / sizeof *rows);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -1,7 +1,7 @@
 /* The memory planner: no two buffers that live together share a byte, on random lifetimes and on chains of residual blocks; and the size expressions. */
 #include "runtime/core/expr.h"
 #include "runtime/core/plan.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,10 +174,5 @@ int main(void)
   tcase_add_test(c, size_expressions);
   tcase_add_test(c, expressions_without_value);
   suite_add_tcase(s, c);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -2,7 +2,7 @@
 #ifndef GRAPH_TEST_H
 #define GRAPH_TEST_H
 #include "ir/ir.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,12 +38,7 @@ static inline int run_tests(const char *name, const TTest *const *tests, size_t 
   TCase *t = tcase_create(name);
   for (size_t i = 0; i < n; i++) tcase_add_test(t, tests[i]);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }
 #define MAIN(name, ...) int main(void) { const TTest *const tests[] = { __VA_ARGS__ }; return run_tests(name, tests, sizeof tests / sizeof *tests); }
 #endif

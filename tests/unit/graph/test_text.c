@@ -307,10 +307,5 @@ int main(void)
   tcase_add_loop_test(t, wrong_text_says_where_and_what, 0, sizeof wrong / sizeof *wrong);
   tcase_set_timeout(t, 60);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -112,10 +112,5 @@ int main(void)
   tcase_add_test(t, places_and_outlining_by_phase);
   tcase_add_test(t, a_layout_holds_its_value);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

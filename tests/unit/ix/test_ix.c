@@ -1,6 +1,6 @@
 /* Index expressions: the rules by name, each as a sentence "this text means that text". Random properties: test_ix_random.c. */
 #include "ir/ix.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <string.h>
 
 static struct ir_arena *arena;
@@ -362,10 +362,5 @@ int main(void)
   tcase_add_test(c, the_longest_expression_is_read);
   tcase_add_test(c, fresh_names);
   suite_add_tcase(s, c);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -2,7 +2,7 @@
 #ifndef MASSC_TEST_KERNEL_UTIL_H
 #define MASSC_TEST_KERNEL_UTIL_H
 #include "ir/kernel/kir.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,12 +30,7 @@ static inline int run_suite(const char *name, void (*add)(TCase *))
   TCase *t = tcase_create(name);
   add(t);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }
 
 /* ---- building nests briefly ---- */

@@ -1,7 +1,7 @@
 /* the importer: names, order, symbols, functions, subgraphs, what operators mean at the edges of their versions */
 #include "compiler/onnx/onnx.h"
 #include "wire_make.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <stdlib.h>
 
 static struct ir_arena *arena;
@@ -663,10 +663,5 @@ int main(void)
   tcase_add_test(t, mean_of_an_empty_list);
   tcase_add_test(t, weight_of_a_loss_is_a_vector);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

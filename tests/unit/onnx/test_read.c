@@ -1,7 +1,7 @@
 /* the reader: bounds of the wire walk, tensors, external data */
 #include "compiler/onnx/internal.h"
 #include "wire_make.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -411,10 +411,5 @@ int main(void)
   tcase_add_test(t, another_root_may_be_named);
   tcase_add_test(t, missing_file_is_an_io_error);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

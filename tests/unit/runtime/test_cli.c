@@ -1,5 +1,5 @@
 /* the command line of an executable (docs/commands.md): words, statuses, messages; arguments: the sample program, and the same with inputs "in" and "in=x[2]" */
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,10 +156,5 @@ int main(int argc, char **argv)
   tcase_add_test(t, bench_json);
   tcase_add_test(t, random_values);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -1,6 +1,6 @@
 /* instances: results, shapes, errors, memory; with the hand-written program of tests/abi_sample.c */
 #include "runtime/internal.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -345,10 +345,5 @@ int main(void)
   tcase_add_test(t, version_by_level);
   tcase_add_test(t, each_allocation_fails_once);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -1,5 +1,5 @@
 #include "runtime/inflate.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,10 +99,5 @@ int main(void)
   tcase_add_test(t, stored);
   tcase_add_test(t, damage);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

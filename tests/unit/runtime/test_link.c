@@ -2,7 +2,7 @@
  * arguments: relocatable objects of tests/abi_sample.c: with prefix alpha and beta (3 MiB of weights outside), and one with 3 GiB */
 #include "compiler/link.h"
 #include "runtime/massrt.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -358,10 +358,5 @@ int main(int argc, char **argv)
   }
   tcase_add_test(t, files_whole_or_not_at_all);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

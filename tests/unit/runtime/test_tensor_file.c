@@ -1,6 +1,6 @@
 /* npy and raw files: round trips, what NumPy writes, hostile headers */
 #include "runtime/tensor_file.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,10 +248,5 @@ int main(void)
   tcase_add_test(t, raw);
   tcase_add_test(t, writing_fails);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -1,6 +1,6 @@
 /* npz files: round trips, the bytes that numpy.savez writes (sizes in 64-bit records of the local header), compression, damage */
 #include "runtime/tensor_file.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,10 +178,5 @@ int main(void)
   tcase_add_test(t, refusals);
   tcase_add_test(t, truncated_and_damaged);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -1,6 +1,6 @@
 /* TensorProto files: round trips, the bytes that onnx writes (typed fields by helper.make_tensor, raw by numpy_helper.from_array), hostile bytes */
 #include "runtime/tensor_file.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,10 +142,5 @@ int main(void)
   tcase_add_loop_test(t, hostile_bytes, 0, sizeof hostile / sizeof *hostile);
   tcase_add_loop_test(t, damaged, 0, sizeof typed / sizeof *typed);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }

@@ -1,6 +1,6 @@
 /* the pool: every task once, ranges in order, scratch of its own, sleeping workers wake; element types; processor levels */
 #include "runtime/internal.h"
-#include <check.h>
+#include "tests/unit/tap.h"
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
@@ -197,10 +197,5 @@ int main(void)
   tcase_add_test(t, integers_saturate);
   tcase_add_test(t, sizes_of_shapes);
   suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_set_tap(r, "-");
-  srunner_run_all(r, CK_SILENT);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return tap_run(s);
 }
