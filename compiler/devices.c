@@ -41,7 +41,19 @@ struct ir_target target_of(const struct cg_target *t)
 }
 
 /* ---- code ---- */
-struct job { const struct cg_nvrtc *nvrtc; struct pass_program *p; const struct kernel_file *const *edited; struct device_code *out; unsigned ptx; atomic_uint next; atomic_bool failed; struct ir_arena *arena[64]; struct failure { const char *why, *log; const struct kernel_file *file; } failure[64]; };
+enum { MAX_JOBS = 64 };
+struct failure { const char *why, *log; const struct kernel_file *file; };
+struct job {
+  const struct cg_nvrtc *nvrtc;
+  struct pass_program *p;
+  const struct kernel_file *const *edited;
+  struct device_code *out;
+  unsigned ptx;
+  atomic_uint next;
+  atomic_bool failed;
+  struct ir_arena *arena[MAX_JOBS];        /* of each worker */
+  struct failure failure[MAX_JOBS];
+};
 struct worker { struct job *j; unsigned i; };
 static bool nvrtc(struct job *j, struct ir_arena *a, const struct cg_cuda_job *q, struct ir_buf *out, struct cg_usage *usage, struct failure *f)
 {
@@ -86,14 +98,13 @@ static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, struct
                                              .dynamic_bytes = l.dynamic_bytes, .size_bytes = ir_arena_copy(a, l.size_bytes, sizeof l.size_bytes), .images = c->images,
                                              .overlaps = source.s && strstr(source.s, "griddepcontrol.wait") };
   c->shared_bytes = l.shared_bytes;
-  bool ok = true;
   if (t->kind == CG_OPENCL) {
     c->text[0] = source;
     c->images[0] = (struct massrt_image){ MASSRT_I_OPENCL, 0, source.s, source.n };
     c->device.n_images = 1;
     return true;
   }
-  ok = compile_cuda(j, a, t, source.s, l.name, c, f);
+  bool ok = compile_cuda(j, a, t, source.s, l.name, c, f);
   ir_buf_deinit(&source);
   return ok;
 }
@@ -117,10 +128,10 @@ static bool refused(struct ir_diags *d, const struct failure *f)
 bool device_compile(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct pass_program *p, unsigned ptx, const struct kernel_file *const *edited, struct massrt_kernel **kernels, struct device_code **out)
 {
   struct job j = { .p = p, .ptx = ptx, .edited = edited };
-  struct worker w[64];
-  pthread_t th[64];
+  struct worker w[MAX_JOBS];
+  pthread_t th[MAX_JOBS];
   const char *why = NULL;
-  unsigned n = o->pass.jobs < 1 ? 1 : o->pass.jobs > 64 ? 64 : o->pass.jobs, started = 1;
+  unsigned n = o->pass.jobs < 1 ? 1 : o->pass.jobs > MAX_JOBS ? MAX_JOBS : o->pass.jobs, started = 1;
   if (o->command == CMD_CHECK) setenv("CUDA_CACHE_DISABLE", "1", 1);   /* where there is a driver, NVRTC keeps what it made, and says nothing of registers the second time */
   if (p->target->kind == MASSRT_K_CUDA && !(j.nvrtc = cg_nvrtc_open(a, o->nvrtc, &why))) {
     if (o->command != CMD_CHECK) return ir_error(d, IR_M0405, NULL, NULL, "%s", why);
