@@ -117,9 +117,9 @@ bool poly_divide(struct ir_ixs *t, const struct poly *a, const struct ir_ix *b, 
 void atom_facts(struct ix_atom *a);           /* lo, hi, by from the operands */
 void mono_facts(struct ix_mono *m);
 void poly_range(struct ir_ixs *t, const struct term *v, uint32_t n, int64_t *lo, int64_t *hi);
-/* p = k*m*(e % mod) + rest with fewer terms in rest; false: no such part. */
+/* p = k*m*(e % mod) + rest with fewer terms in rest; false: no such part. Of several the first in the order of the terms, or in another that is given: a permutation of 0..n-1. */
 struct modpart { int64_t k; const struct ix_mono *m; const struct ir_ix *e, *mod; };
-bool poly_find_mod(struct ir_ixs *t, const struct term *v, uint32_t n, struct modpart *out, struct poly *rest);
+bool poly_find_mod(struct ir_ixs *t, const struct term *v, uint32_t n, const uint32_t *order, struct modpart *out, struct poly *rest);
 
 /* ---- ix_rules.c: constructors under facts (NULL: none) ---- */
 const struct ir_ix *ix_div(const struct ir_facts *f, const struct ir_ix *a, const struct ir_ix *b);

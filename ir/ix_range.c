@@ -105,19 +105,22 @@ static bool try_mod(struct ir_ixs *t, const struct term *v, uint32_t n, uint32_t
   TRY(poly_addmul(t, rest, x.v, x.n, out->k, md, mod.v, mod.n));
   return rest->n < n;
 }
-bool poly_find_mod(struct ir_ixs *t, const struct term *v, uint32_t n, struct modpart *out, struct poly *rest)
+bool poly_find_mod(struct ir_ixs *t, const struct term *v, uint32_t n, const uint32_t *order, struct modpart *out, struct poly *rest)
 {
   if (n < 2) return false;
-  for (uint32_t i = 0; i < n; i++) {
+  for (uint32_t at = 0; at < n; at++) {
+    uint32_t i = order ? order[at] : at;
     if (!v[i].m->div) continue;
     for (uint32_t j = 0; j < v[i].m->n; j++) {
       const struct ir_atom *d = v[i].m->a[j];
       if (d->kind != IR_ATOM_DIV || (j && v[i].m->a[j - 1] == d)) continue;
       const struct ix_mono *cof = mono_without(t, v[i].m, d);
       if (try_mod(t, v, n, i, d, cof, ir_ix_int(t, 1), out, rest)) return true;
-      for (uint32_t k = 0; k < n; k++)          /* (x/q) % mod: some other quotient of this sum has the smaller divisor */
+      for (uint32_t other = 0; other < n; other++) {      /* (x/q) % mod: some other quotient of this sum has the smaller divisor */
+        uint32_t k = order ? order[other] : other;
         for (uint32_t l = 0; k != i && v[k].m->div && l < v[k].m->n; l++)
           if (v[k].m->a[l]->kind == IR_ATOM_DIV && v[k].m->a[l] != d && try_mod(t, v, n, i, d, cof, v[k].m->a[l]->b, out, rest)) return true;
+      }
     }
   }
   return false;
@@ -132,7 +135,7 @@ void poly_range(struct ir_ixs *t, const struct term *v, uint32_t n, int64_t *lo,
   struct modpart mp;
   int64_t alo = 0, ahi = 0;                      /* of the parts found so far */
   poly_set(&p, v, n);
-  while (poly_find_mod(t, p.v, p.n, &mp, &rest)) {
+  while (poly_find_mod(t, p.v, p.n, NULL, &mp, &rest)) {
     int64_t l = mp.m->lo, h = mp.m->hi, top = sat_add(mp.mod->hi, -1);
     if (mp.e->lo >= 0 && mp.e->hi < top) top = mp.e->hi;
     mul_range(&l, &h, 0, top < 0 ? 0 : top);
@@ -157,7 +160,7 @@ bool ir_ix_modpart(const struct ir_ix *e, struct ir_modpart *out)
 {
   struct poly rest;
   struct modpart m;
-  if (!poly_find_mod(e->t, e->v, e->n, &m, &rest)) return false;
+  if (!poly_find_mod(e->t, e->v, e->n, NULL, &m, &rest)) return false;
   *out = (struct ir_modpart){ m.k, ix_of_mono(e->t, 1, m.m), m.e, m.mod, ix_of_poly(e->t, &rest) };
   return out->rest != NULL;
 }

@@ -183,6 +183,31 @@ static void put_item(struct ir_buf *b, const struct item *x, bool first)
     times = "*";
   }
 }
+static void drop_item(struct item *x)
+{
+  for (unsigned k = 0; k < x->n; k++) ir_buf_deinit(&x->f[k].s);
+  free(x->f);
+}
+/* Several quotients may share the terms of a remainder; which gets them is decided by the order of their content. */
+static void order_terms(const struct poly *p, uint32_t *order)
+{
+  struct item it[IR_IX_MAX_TERMS];
+  for (uint32_t i = 0; i < p->n; i++) {
+    it[i] = make_item(p->v[i].k, p->v[i].m, NULL, NULL);
+    uint32_t j = i;
+    for (; j && by_degree(&it[i], &it[order[j - 1]]) < 0; j--) order[j] = order[j - 1];
+    order[j] = i;
+  }
+  for (uint32_t i = 0; i < p->n; i++) drop_item(&it[i]);
+}
+static bool find_mod(struct ir_ixs *t, const struct poly *p, struct modpart *out, struct poly *rest)
+{
+  uint32_t order[IR_IX_MAX_TERMS], quotients = 0;
+  for (uint32_t i = 0; i < p->n; i++) quotients += p->v[i].m->div;
+  bool several = quotients > 1 && p->n <= IR_IX_MAX_TERMS;
+  if (several) order_terms(p, order);
+  return poly_find_mod(t, p->v, p->n, several ? order : NULL, out, rest);
+}
 static void put_sum(struct ir_buf *b, struct ir_ixs *t, const struct term *v, uint32_t n)
 {
   struct item it[2 * IR_IX_MAX_TERMS];
@@ -190,7 +215,7 @@ static void put_sum(struct ir_buf *b, struct ir_ixs *t, const struct term *v, ui
   struct poly p, rest;
   struct modpart mp;
   poly_set(&p, v, n);
-  while (ni < IR_IX_MAX_TERMS && poly_find_mod(t, p.v, p.n, &mp, &rest)) { it[ni++] = make_item(mp.k, mp.m, mp.e, mp.mod); poly_set(&p, rest.v, rest.n); }
+  while (ni < IR_IX_MAX_TERMS && find_mod(t, &p, &mp, &rest)) { it[ni++] = make_item(mp.k, mp.m, mp.e, mp.mod); poly_set(&p, rest.v, rest.n); }
   bool constant = p.n && !p.v[p.n - 1].m->n;         /* it comes last */
   for (uint32_t i = 0; i + constant < p.n; i++) it[ni++] = make_item(p.v[i].k, p.v[i].m, NULL, NULL);
   qsort(it, ni, sizeof *it, by_degree);
@@ -200,10 +225,7 @@ static void put_sum(struct ir_buf *b, struct ir_ixs *t, const struct term *v, ui
   while (first < ni && it[first].k < 0) first++;     /* a positive one leads, if there is any */
   if (first == ni) first = 0;
   for (unsigned i = 0; i < ni; i++) put_item(b, &it[i == 0 ? first : i <= first ? i - 1 : i], i == 0);
-  for (unsigned i = 0; i < ni; i++) {
-    for (unsigned k = 0; k < it[i].n; k++) ir_buf_deinit(&it[i].f[k].s);
-    free(it[i].f);
-  }
+  for (unsigned i = 0; i < ni; i++) drop_item(&it[i]);
 }
 void ir_ix_print(struct ir_buf *b, const struct ir_ix *e) { put_ix(b, e); }
 const char *ir_ix_str(struct ir_arena *a, const struct ir_ix *e)
