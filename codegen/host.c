@@ -46,7 +46,7 @@ static val table_of(struct ll *l, const char *name, const struct massrt_program 
 static val expr_row(struct ll *l, const struct massrt_program *p, uint32_t i)
 {
   const struct massrt_expr *x = &p->exprs[i];
-  return RECORD(l, c32(l, x->op), c32(l, x->a), c32(l, x->b), c32(l, 0), c64(l, (uint64_t)x->k));
+  return RECORD(l, c32(l, x->op), c32(l, x->a), c32(l, x->b), c32(l, x->late), c64(l, (uint64_t)x->k));
 }
 static val sym_row(struct ll *l, const struct massrt_program *p, uint32_t i)
 {
@@ -65,7 +65,7 @@ static val io_row(struct ll *l, const struct massrt_io *x)
     dims[d] = c32(l, x->dims[d]);
     names[d] = string(l, x->dim_names ? x->dim_names[d] : NULL);
   }
-  return RECORD(l, string(l, x->name), c32(l, x->elem), c32(l, x->rank), table(l, "dims", dims, x->rank), x->dim_names ? table(l, "dim_names", names, x->rank) : null(l));
+  return RECORD(l, string(l, x->name), c32(l, x->elem), c32(l, x->rank), table(l, "dims", dims, x->rank), x->dim_names ? table(l, "dim_names", names, x->rank) : null(l), c32(l, x->buffer), c32(l, 0));
 }
 static val input_row(struct ll *l, const struct massrt_program *p, uint32_t i) { return io_row(l, &p->inputs[i]); }
 static val output_row(struct ll *l, const struct massrt_program *p, uint32_t i) { return io_row(l, &p->outputs[i]); }
@@ -161,6 +161,8 @@ static val step_call(struct ll *l, const struct massrt_step *s, val x)
   if (s->kind == MASSRT_S_LAUNCH) return call(l, runtime_fn(l, "massrt_launch", 1, 1), (val[]){ x, c32(l, s->a) }, 2);
   if (s->kind == MASSRT_S_STACK) return call(l, runtime_fn(l, "massrt_stack", 1, 3), (val[]){ x, c32(l, s->a), c32(l, s->b), c32(l, s->c) }, 4);
   if (s->kind == MASSRT_S_LOOP) return call(l, runtime_fn(l, "massrt_loop_begin", 1, 1), (val[]){ x, c32(l, s->a) }, 2);
+  if (s->kind == MASSRT_S_BIND) return call(l, runtime_fn(l, "massrt_bind", 1, 3), (val[]){ x, c32(l, s->a), c32(l, s->b), c32(l, s->c) }, 4);
+  if (s->kind == MASSRT_S_CALL) return call(l, runtime_fn(l, "massrt_call", 1, 3), (val[]){ x, c32(l, s->a), c32(l, s->b), c32(l, s->c) }, 4);
   IR_ASSERT(s->kind == MASSRT_S_COPY);
   return call(l, runtime_fn(l, "massrt_copy", 1, 3), (val[]){ x, c32(l, s->a), c32(l, s->b), c32(l, s->c) }, 4);
 }
@@ -218,7 +220,7 @@ static val program(struct ll *l, const struct cg_host *h, const char *symbol)
     c32(l, MASSRT_MAGIC), c32(l, MASSRT_ABI_VERSION), c32(l, sizeof *p), c32(l, 0),
     string(l, p->name), string(l, p->producer), string(l, p->flags), string(l, p->hash),
     c32(l, p->n_exprs), c32(l, p->n_syms), c32(l, p->n_requires), c32(l, p->n_inputs), c32(l, p->n_outputs), c32(l, p->n_buffers),
-    c32(l, p->n_args), c32(l, p->n_kernels), c32(l, p->n_launches), c32(l, p->n_steps), c32(l, h->n_targets + h->n_others), c32(l, p->n_groups), c32(l, p->n_places), c32(l, 0),
+    c32(l, p->n_args), c32(l, p->n_kernels), c32(l, p->n_launches), c32(l, p->n_steps), c32(l, h->n_targets + h->n_others), c32(l, p->n_groups), c32(l, p->n_places), c32(l, p->n_binds),
     TABLE(l, "exprs", p->n_exprs, expr_row), TABLE(l, "syms", p->n_syms, sym_row), TABLE(l, "requires", p->n_requires, require_row),
     TABLE(l, "inputs", p->n_inputs, input_row), TABLE(l, "outputs", p->n_outputs, output_row),
     TABLE(l, "buffers", p->n_buffers, buffer_row), TABLE(l, "args", p->n_args, arg_row), TABLE(l, "kernel_table", p->n_kernels, kernel_row),
@@ -237,11 +239,11 @@ static val program(struct ll *l, const struct cg_host *h, const char *symbol)
 /* ---- the library form: PREFIX_NAME(...) is massrt_NAME(...) ---- */
 /* EXPORT(name, pointers before, 32-bit numbers between, pointers behind) */
 #define EXPORTS \
-  EXPORT(destroy, 1, 0, 0) EXPORT(error, 1, 0, 0) EXPORT(n_inputs, 1, 0, 0) EXPORT(n_outputs, 1, 0, 0) EXPORT(input_signature, 1, 1, 1) EXPORT(output_signature, 1, 1, 1) \
+  EXPORT(destroy, 1, 0, 0) EXPORT(error, 1, 0, 0) EXPORT(n_inputs, 1, 0, 0) EXPORT(n_outputs, 1, 0, 0) EXPORT(input_signature, 1, 1, 1) EXPORT(output_signature, 1, 1, 1) EXPORT(output, 1, 1, 1) \
   EXPORT(prepare, 3, 0, 0) EXPORT(run, 3, 0, 0)
 static void forward(struct ll *l, const char *prefix, const char *name, unsigned before, unsigned between, unsigned behind)
 {
-  type p[8], ret = !strcmp(name, "error") ? l->ptr : !strcmp(name, "destroy") ? LLVMVoidTypeInContext(l->c) : l->i32;
+  type p[8], ret = !strcmp(name, "error") || !strcmp(name, "output") ? l->ptr : !strcmp(name, "destroy") ? LLVMVoidTypeInContext(l->c) : l->i32;
   unsigned n = before + between + behind;
   val a[8];
   for (unsigned i = 0; i < n; i++) p[i] = i >= before && i < before + between ? l->i32 : l->ptr;

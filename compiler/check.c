@@ -29,7 +29,7 @@ static void plan(struct ir_arena *a, const struct massrt_program *p, struct repo
   if (r->arena >= 0 && p->n_places == 1) return;
   r->arena = r->live = 0;
   for (uint32_t i = 0; i < p->n_places && r->arena >= 0; i++) {
-    bool ok = !massrt_plan_place(p, i, r->values, b, ir_arena_alloc(a, massrt_plan_workspace(p->n_buffers)), NULL, &arena, &live);
+    bool ok = !massrt_plan_place(p, i, 0, r->values, b, ir_arena_alloc(a, massrt_plan_workspace(p->n_buffers)), NULL, &arena, &live);
     r->arena = ok ? r->arena + arena : -1;
     r->live = ok ? r->live + live : -1;
   }
@@ -43,7 +43,8 @@ static struct report examine(struct ir_arena *a, const struct pass_program *q)
   r.of = IR_NEWN(a, struct per_kernel, p->n_kernels + 1);
   cg_target_rates(q->target->impl, NULL, &r.gops, &r.gbytes);
   for (uint32_t i = 0; i < p->n_syms; i++) r.syms[i] = smallest(&p->syms[i]);
-  r.known = !massrt_eval_exprs(p->exprs, p->n_exprs, r.syms, p->n_syms, r.values, &unused);
+  r.known = true;
+  for (uint32_t i = 0; i <= p->n_binds && r.known; i++) r.known = !massrt_eval_exprs(p->exprs, p->n_exprs, i, r.syms, p->n_syms, r.values, &unused);
   if (!r.known) return r;
   for (uint32_t i = 0; i < p->n_launches; i++) {
     const struct pass_kernel *k = &q->kernels.v[p->launches[i].kernel];

@@ -38,7 +38,8 @@ void header_print(struct ir_buf *b, const struct massrt_program *p, const char *
   ir_buf_printf(b, "\nstruct %s;\nint %s_create(const struct massrt_config *config /* NULL: defaults */, struct %s **out);\n", x, x, x);
   ir_buf_printf(b, "int %s_input_signature(const struct %s *m, uint32_t i, struct massrt_signature *out);\nint %s_output_signature(const struct %s *m, uint32_t i, struct massrt_signature *out);\n", x, x, x, x);
   ir_buf_printf(b, "/* Output types and shapes for inputs of these shapes; data is not looked at. */\nint %s_prepare(struct %s *m, const struct massrt_tensor *inputs, struct massrt_tensor *outputs);\n", x, x);
-  ir_buf_printf(b, "/* outputs: data and bytes are the caller's; type and shape come back. */\nint %s_run(struct %s *m, const struct massrt_tensor *inputs, struct massrt_tensor *outputs);\n", x, x);
+  ir_buf_printf(b, "/* outputs: data and bytes are the caller's; type and shape come back. Where a size depends on data (-1 after prepare), data may be NULL: see %s_output. */\nint %s_run(struct %s *m, const struct massrt_tensor *inputs, struct massrt_tensor *outputs);\n", x, x, x);
+  ir_buf_printf(b, "/* Where an output lies whose size depends on data, until the next run; NULL for others. */\nconst void *%s_output(const struct %s *m, uint32_t i, uint64_t *out_bytes);\n", x, x);
   ir_buf_printf(b, "void %s_destroy(struct %s *m);\nconst char *%s_error(const struct %s *m);\n#ifdef __cplusplus\n}\n#endif\n#endif\n", x, x, x, x);
   ir_arena_destroy(a);
 }

@@ -113,12 +113,19 @@ static bool bind(struct ir_eval_ctx *c, unsigned i, int64_t v)
   c->values->sym[i].known = true;
   return true;
 }
+void ir_eval_bind(struct ir_eval_ctx *c, const struct ir_ix *sym, int64_t v)
+{
+  const struct ir_sym *s = ir_ix_as_sym(sym);
+  unsigned i = sym_number(c->m->ixs, s);
+  c->values->sym[i].value = v < s->lo ? s->lo : v > s->hi ? s->hi : v;
+  c->values->sym[i].known = true;
+}
 /* e = size with one unknown symbol in it, linearly, tells the symbol. */
 static bool solve(struct ir_eval_ctx *c, const struct ir_ix *e, int64_t size)
 {
   for (unsigned i = 0; i < c->values->n_syms; i++) {
     const struct ir_sym *s = ir_ixs_sym(c->m->ixs, i);
-    const struct ir_ix *v = c->values->sym[i].known || s->kind != IR_SYM_DIM || s->def ? NULL : ir_ix_find(c->m->ixs, s->name), *k, *r;
+    const struct ir_ix *v = c->values->sym[i].known || s->kind != IR_SYM_DIM || s->def || ir_is_late(c->m, ir_ix_find(c->m->ixs, s->name)) ? NULL : ir_ix_find(c->m->ixs, s->name), *k, *r;
     int64_t kn, rn;
     if (!v || !ir_ix_uses(e, v) || !ir_ix_linear(e, v, &k, &r) || !ir_ix_eval(k, &c->env, &kn) || !ir_ix_eval(r, &c->env, &rn) || kn == 0) continue;
     if ((size - rn) % kn) return fault(c, NULL, "no %s makes %s equal to %lld", s->name, ir_ix_str(c->m->arena, e), (long long)size);
@@ -158,11 +165,20 @@ static bool bind_inputs(struct ir_eval_ctx *c, struct ir_graph *g, struct ir_ten
   }
   return true;
 }
-static bool check_requirements(struct ir_eval_ctx *c)
+static bool reads_bound(const struct ir_ix *e, const struct ir_node *bind)
+{
+  const struct ir_attr *syms = ir_attr_find(bind, "syms");
+  for (unsigned i = 0; i < syms->n; i++)
+    if (ir_ix_uses(e, syms->ix[i])) return true;
+  return false;
+}
+/* Those without late symbols, before anything is evaluated; then, after each bind, those whose last symbol it has bound. */
+static bool check_requirements(struct ir_eval_ctx *c, const struct ir_node *bind)
 {
   for (uint32_t i = 0; i < c->m->requires.n; i++) {
     const struct ir_require *r = &c->m->requires.v[i];
     int64_t v;
+    if (bind ? !reads_bound(r->e, bind) || !ir_ix_eval(r->e, &c->env, &v) : ir_is_late(c->m, r->e)) continue;
     TRY(ir_eval_ix(c, r->e, &v));
     if (r->eq ? v != 0 : v < 0) return fault(c, NULL, "%s: %s is %lld, must be %s0", r->why ? r->why : "a requirement fails", ir_ix_str(c->m->arena, r->e), (long long)v, r->eq ? "" : "at least ");
   }
@@ -262,7 +278,7 @@ static bool eval_node(struct ir_eval_ctx *c, const struct ir_node *n, unsigned d
   ir_arena_destroy(c->arena);
   c->arena = NULL;
   for (unsigned i = 0; ok && i < n->n_out; i++) round_once(ir_eval_out(c, n, i));
-  return ok;
+  return ok && (n->op != IR_OP_bind || check_requirements(c, n));
 }
 /* The nodes in order; afterwards only the results are held. */
 static bool run(struct ir_eval_ctx *c, struct ir_node *const *nodes, uint32_t n, struct ir_value *const *results, uint32_t n_results, unsigned depth)
@@ -340,9 +356,11 @@ static bool eval(struct ir_eval_ctx *c, struct ir_arena *a, struct ir_graph *g, 
     if (ins[i]->elem != t->elem || ins[i]->rank != t->rank)
       return fault(c, NULL, "input %u is %s of rank %u, wanted is %s", i, ir_elem_name(ins[i]->elem), ins[i]->rank, ir_type_str(c->m->arena, t));
   }
-  TRY(bind_inputs(c, g, ins) && check_requirements(c));
+  TRY(bind_inputs(c, g, ins) && check_requirements(c, NULL));
   for (unsigned i = 0; i < n_in; i++) TRY(hold_input(c, g->params.v[i], ins[i]));
   struct needed s = { 0 };
+  for (struct ir_node *n = g->first; n; n = n->next)
+    if (n->op == IR_OP_bind) need(c->values->arena, &s, n->out[0]);
   collect(c->values->arena, &s, g->results.v, g->results.n);
   TRY(run(c, s.nodes.v, s.nodes.n, g->results.v, g->results.n, 0));
   for (uint32_t i = 0; i < g->results.n; i++) outs[i] = keep(a, &cell(c->values, g->results.v[i])->h->t);

@@ -93,7 +93,7 @@ void ir_graph_order(struct ir_graph *g)
 }
 
 /* ---- the table of pure nodes ---- */
-bool ir_node_pure(const struct ir_node *n) { return n->n_body == 0; }
+bool ir_node_pure(const struct ir_node *n) { return n->n_body == 0 && n->op != IR_OP_bind; }
 static uint64_t attr_hash(const struct ir_attr *a, uint64_t h)
 {
   h = ir_hash(&a->kind, sizeof a->kind, h);
@@ -261,6 +261,7 @@ void ir_node_erase(struct ir_node *n)
 }
 static bool unused(const struct ir_node *n)
 {
+  if (n->op == IR_OP_bind) return false;                     /* its symbols may be read anywhere */
   for (unsigned i = 0; i < n->n_out; i++)
     if (n->out[i]->uses.n || ir_value_is_result(n->out[i])) return false;
   return true;
@@ -268,7 +269,7 @@ static bool unused(const struct ir_node *n)
 unsigned ir_graph_sweep(struct ir_graph *g)
 {
   unsigned count = 0;
-  for (struct ir_node *n = g->last, *prev; n; n = prev) {   /* every op is without effects */
+  for (struct ir_node *n = g->last, *prev; n; n = prev) {   /* every op but bind is without effects */
     prev = n->prev;
     if (unused(n)) { ir_node_erase(n); count++; }
   }

@@ -125,6 +125,8 @@ struct ir_graph {
 struct ir_require { const struct ir_ix *e; bool eq; const char *why; }; /* e >= 0, or e == 0; checked when the symbols are known */
 /* A symbol whose value is an element of an input: sizes and places that the model states as data. Held within the symbol's range. */
 struct ir_value_sym { const struct ir_ix *sym; unsigned param, elem; };
+/* A size that is computed while the model runs: a bind node reads it there (`late` in the text form). most: no larger than this, or NULL. */
+struct ir_late { const struct ir_ix *sym, *most; };
 struct ir_module {
   struct ir_arena *arena;
   struct ir_ixs *ixs;
@@ -133,6 +135,7 @@ struct ir_module {
   struct ir_graph *main;
   IR_VEC(struct ir_require) requires;
   IR_VEC(struct ir_value_sym) value_syms;
+  IR_VEC(struct ir_late) late;
   struct ir_facts facts;                             /* the requirements and ranges, for the prover */
   struct ir_tables *tables;                          /* interned types, layouts, provenance: ir/graph.c's own */
 };
@@ -153,6 +156,11 @@ const struct ir_prov *ir_prov_union(struct ir_module *m, const struct ir_prov *a
 bool ir_require_ge0(struct ir_module *m, const struct ir_ix *e, const char *why);         /* false (and a diagnostic) when it is known to fail */
 /* The symbol of element `elem` of parameter number `param` (integer or float, rank 0 or 1), between -(2^31 - 1) and 2^31 - 1, as NAME.at<elem>; made once. */
 const struct ir_ix *ir_value_symbol(struct ir_module *m, unsigned param, unsigned elem);
+/* A new late symbol, and whether an expression holds one. Every use of it stands behind the bind that reads it. */
+const struct ir_ix *ir_late_symbol(struct ir_module *m, const char *prefix, int64_t lo, int64_t hi, const struct ir_ix *most);
+bool ir_is_late(const struct ir_module *m, const struct ir_ix *e);
+bool ir_type_late(const struct ir_module *m, const struct ir_type *t);
+bool ir_node_late(const struct ir_node *n);                                              /* its types or attributes; a bind is */
 bool ir_require_eq(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b, const char *why);
 /* The dim that a and b broadcast to, by ONNX's rule; adds a requirement where they must be equal; bcast(a, b) where either may be 1 at run time. NULL: never. */
 const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b);
@@ -210,7 +218,11 @@ bool ir_value_is_splat(const struct ir_value *v, double *out);        /* every e
 struct kir_nest_builder;                              /* ir/kernel/kir.h */
 struct kir_expr;
 struct ir_eval_ctx;
-enum ir_op_class { IR_C_CONST, IR_C_MAP, IR_C_MOVE /* an index map, no arithmetic */, IR_C_ANCHOR /* loops that are not parallel in its result */, IR_C_CONTROL, IR_C_REGION };
+enum ir_op_class { IR_C_CONST, IR_C_MAP, IR_C_MOVE /* an index map, no arithmetic */, IR_C_ANCHOR /* loops that are not parallel in its result */, IR_C_CONTROL /* a step of the host program */, IR_C_REGION };
+/* An op that is a function of the processor (runtime/core/host.def) on whole tensors, stored dense: the words that it gets behind the addresses of operands and
+ * results, and how many tasks it has. */
+enum { IR_HOST_WORDS = 8 };
+struct ir_host { unsigned fn; unsigned n_words; const struct ir_ix *word[IR_HOST_WORDS], *tasks; };
 struct ir_attr_decl { const char *key; enum ir_attr_kind kind; bool required; const char *dflt; /* as printed; NULL none */ };
 struct ir_op_def {
   const char *name;
@@ -225,6 +237,7 @@ struct ir_op_def {
   struct kir_expr *(*nest)(struct kir_nest_builder *b, const struct ir_node *n, unsigned out, const struct ir_ix *const *c);
   /* Reference evaluation on dense arrays; NULL: the nest is evaluated instead (then the nest IS the specification, and tests against ONNX guard it). */
   bool (*eval)(struct ir_eval_ctx *c, const struct ir_node *n);
+  void (*host)(struct ir_module *m, const struct ir_node *n, struct ir_host *out);   /* NULL: no function of the processor */
 };
 extern const struct ir_op_def *const ir_op_defs[IR_OP_COUNT];
 static inline const struct ir_op_def *ir_op_def(enum ir_op o) { return ir_op_defs[o]; }
@@ -268,5 +281,6 @@ struct ir_eval_ctx {
 };
 struct ir_tensor *ir_eval_in(struct ir_eval_ctx *c, const struct ir_node *n, unsigned i);
 struct ir_tensor *ir_eval_out(struct ir_eval_ctx *c, const struct ir_node *n, unsigned i);   /* made zeroed at the first call; NULL with a diagnostic: unbound or absurd dims */
+void ir_eval_bind(struct ir_eval_ctx *c, const struct ir_ix *sym, int64_t v);                /* held within the symbol's range */
 bool ir_eval_ix(struct ir_eval_ctx *c, const struct ir_ix *e, int64_t *out);                 /* false with a diagnostic: an unbound symbol, overflow */
 #endif

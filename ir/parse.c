@@ -326,12 +326,12 @@ static bool place(struct parser *p, struct typed *t)
 }
 
 /* ---- dims and constants ---- */
-static bool dims(struct parser *p)
+static bool dims(struct parser *p, bool late)
 {
   const char *name = at(p, "`") ? backquoted(p) : word_or_quoted(p, word_char, "the name of a dimension");
   TRY(name);
   if (ir_ix_find(p->m->ixs, name) || lookup(&p->aliases, name) || unknown_symbol(p, p->m->ixs, name)) return fail(p, "dimension %s is declared twice", name);
-  if (take(p, "=")) {
+  if (!late && take(p, "=")) {
     const struct ir_ix *e = expression(p);
     if (e) define(p, &p->aliases, name, e);
     return e != NULL;
@@ -340,9 +340,13 @@ static bool dims(struct parser *p)
   TRY(integer(p, &lo) && expect(p, ".."));
   if (p->s < p->end && *p->s >= '0' && *p->s <= '9') TRY(integer(p, &hi));
   if (p->s < p->end && *p->s == '%') { p->s++; TRY(integer(p, &by)); }
-  if (lo < 0 || hi < lo || by < 1) return fail(p, "bad range of dimension %s", name);
+  if ((lo < 0 && !late) || lo < -IR_IX_INF / 2 || hi < lo || by < 1 || (late && by > 1)) return fail(p, "bad range of dimension %s", name);
   if (lo > IR_IX_INF - by || ir_floordiv(lo + by - 1, by) > (hi == IR_IX_INF ? hi : hi / by)) return fail(p, "no multiple of %lld lies in the range of %s", (long long)by, name);
-  ir_ix_sym(p->m->ixs, name, IR_SYM_DIM, lo, hi, by);
+  if (late) {
+    const struct ir_ix *most = take(p, "<=") ? expression(p) : NULL;
+    TRY(most || p->errors == p->m->diags->errors);
+    ir_late_symbol(p->m, name, lo, hi, most);
+  } else ir_ix_sym(p->m->ixs, name, IR_SYM_DIM, lo, hi, by);
   return true;
 }
 /* value NAME = PARAMETER[ELEMENT] */
@@ -768,11 +772,12 @@ static bool graph_body(struct parser *p, struct ir_graph *g, unsigned depth)
 static bool file(struct parser *p)
 {
   for (;;) {
-    if (take_word(p, "dims")) TRY(dims(p));
+    if (take_word(p, "dims")) TRY(dims(p, false));
+    else if (take_word(p, "late")) TRY(dims(p, true));
     else if (take_word(p, "value")) TRY(value_symbol(p));
     else if (take_word(p, "const")) TRY(constant(p));
     else if (take_word(p, "graph")) break;
-    else return fail(p, "expected dims, value, const or graph");
+    else return fail(p, "expected dims, late, value, const or graph");
   }
   const char *name = NULL;
   if (!take_word(p, "_")) TRY(name = word_or_quoted(p, name_char, "the graph's name"));

@@ -373,18 +373,28 @@ static void drop_double_names(struct ir_arena *a, struct ir_graph *g, unsigned d
 }
 
 /* ---- the file ---- */
+static const struct ir_late *late_of(const struct printer *p, const struct ir_sym *s)
+{
+  for (uint32_t k = 0; k < p->m->late.n; k++)
+    if (ir_ix_as_sym(p->m->late.v[k].sym) == s) return &p->m->late.v[k];
+  return NULL;
+}
 static void put_dims(struct printer *p)
 {
   struct ir_ixs *t = p->m->ixs;
-  for (unsigned i = ir_ixs_nsyms(t); i-- > 0;)          /* what a definition uses is older */
+  for (unsigned i = ir_ixs_nsyms(t); i-- > 0;) {        /* what a definition or a bound uses is older */
+    const struct ir_late *late = late_of(p, ir_ixs_sym(t, i));
     if (p->sym_used[i] && ir_ixs_sym(t, i)->def) note_symbols(p, ir_ixs_sym(t, i)->def);
+    if (p->sym_used[i] && late && late->most) note_symbols(p, late->most);
+  }
   for (unsigned i = 0; i < ir_ixs_nsyms(t); i++) {
     const struct ir_sym *s = ir_ixs_sym(t, i);
     if (!p->sym_used[i]) continue;
     const struct ir_value_sym *from = NULL;
     for (uint32_t k = 0; k < p->m->value_syms.n; k++)
       if (ir_ix_as_sym(p->m->value_syms.v[k].sym) == s) from = &p->m->value_syms.v[k];
-    ir_buf_printf(p->b, from ? "value " : "dims ");
+    const struct ir_late *late = late_of(p, s);
+    ir_buf_printf(p->b, from ? "value " : late ? "late " : "dims ");
     ir_ix_print(p->b, ir_ix_find(t, s->name));
     if (from) {
       ir_buf_printf(p->b, " = %u[%u]\n", from->param, from->elem);
@@ -397,6 +407,10 @@ static void put_dims(struct printer *p)
       ir_buf_printf(p->b, " %lld..", (long long)s->lo);
       if (s->hi != IR_IX_INF) ir_buf_printf(p->b, "%lld", (long long)s->hi);
       if (s->by > 1) ir_buf_printf(p->b, "%%%lld", (long long)s->by);
+    }
+    if (late && late->most) {
+      ir_buf_printf(p->b, " <= ");
+      ir_ix_print(p->b, late->most);
     }
     ir_buf_printf(p->b, "\n");
   }

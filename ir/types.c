@@ -137,10 +137,7 @@ const struct ir_layout *ir_layout_blocked(struct ir_module *m, const struct ir_t
 {
   struct ir_layout l = { 0 };
   IR_ASSERT(axis < t->rank && block >= 1);
-  const struct ir_ix *place[IR_MAX_RANK], *ext[IR_MAX_RANK], *in_block = ir_ix_coord(m->ixs, axis);
-  int64_t whole;
-  bool one = ir_ix_const(t->dim[axis], &whole) && whole <= (int64_t)block;      /* coordinates have no bound that would say so */
-  if (!one) in_block = ir_ix_modi(in_block, block);
+  const struct ir_ix *place[IR_MAX_RANK], *ext[IR_MAX_RANK];
   for (unsigned d = 0; d < t->rank; d++) {
     const struct ir_ix *c = ir_ix_coord(m->ixs, d);
     uint8_t lo = halo && (d != axis || block == 1) ? halo[d][0] : 0, hi = halo && (d != axis || block == 1) ? halo[d][1] : 0;
@@ -151,7 +148,7 @@ const struct ir_layout *ir_layout_blocked(struct ir_module *m, const struct ir_t
     ext[d] = ir_ix_addi(t->dim[d], lo + hi);
     l.hi[d] = ir_ix_addi(t->dim[d], hi);
     if (d == axis && block > 1) {
-      place[d] = one ? ir_ix_int(m->ixs, 0) : ir_ix_divi(c, block);
+      place[d] = ir_ix_divi(c, block);
       ext[d] = ir_ix_cdivi(t->dim[d], block);
       l.hi[d] = ir_ix_muli(ext[d], block);
     }
@@ -166,7 +163,7 @@ const struct ir_layout *ir_layout_blocked(struct ir_module *m, const struct ir_t
   }
   for (unsigned d = axis + 1; d < t->rank; d++) inner = ir_ix_add(ir_ix_mul(inner, ext[d]), place[d]);
   l.at = ir_ix_muli(ir_ix_add(ir_ix_mul(outer, plane), inner), block);
-  if (block > 1) l.at = ir_ix_add(l.at, in_block);
+  if (block > 1) l.at = ir_ix_add(l.at, ir_ix_modi(ir_ix_coord(m->ixs, axis), block));
   l.elems = ir_ix_muli(ir_ix_mul(n, plane), block);
   const struct ir_layout *r = ir_layout_get(m, &l);
   if (!ir_layout_blocking(m, r)) ir_push(m->arena, &m->tables->blocked, ((struct ir_blocking){ r, axis, block, plane_pad }));
@@ -344,4 +341,38 @@ const struct ir_ix *ir_value_symbol(struct ir_module *m, unsigned param, unsigne
   const struct ir_ix *s = ir_ix_fresh(m->ixs, ir_arena_printf(m->arena, "%s.at%u", name, elem), IR_SYM_DIM, -INT32_MAX, INT32_MAX, 1);
   ir_push(m->arena, &m->value_syms, ((struct ir_value_sym){ s, param, elem }));
   return s;
+}
+
+/* ---- symbols that are bound while the model runs ---- */
+const struct ir_ix *ir_late_symbol(struct ir_module *m, const char *prefix, int64_t lo, int64_t hi, const struct ir_ix *most)
+{
+  const struct ir_ix *s = ir_ix_fresh(m->ixs, prefix, IR_SYM_DIM, lo, hi, 1);
+  ir_push(m->arena, &m->late, ((struct ir_late){ s, most }));
+  if (most) ir_facts_push(&m->facts, ir_ix_sub(most, s));
+  return s;
+}
+bool ir_is_late(const struct ir_module *m, const struct ir_ix *e)
+{
+  bool late = false;
+  for (uint32_t i = 0; i < m->late.n && !late; i++) late = ir_ix_uses(e, m->late.v[i].sym);
+  return late;
+}
+bool ir_type_late(const struct ir_module *m, const struct ir_type *t)
+{
+  bool late = false;
+  for (unsigned d = 0; d < t->rank && !late; d++) late = ir_is_late(m, t->dim[d]);
+  return late;
+}
+bool ir_node_late(const struct ir_node *n)
+{
+  const struct ir_module *m = n->graph->module;
+  if (!m->late.n) return false;
+  for (unsigned i = 0; i < n->n_in; i++)
+    if (ir_type_late(m, n->in[i]->type)) return true;
+  for (unsigned i = 0; i < n->n_out; i++)
+    if (ir_type_late(m, n->out[i]->type)) return true;
+  for (unsigned i = 0; i < n->n_attr; i++)
+    for (unsigned k = 0; n->attr[i].kind == IR_A_IXS && k < n->attr[i].n; k++)
+      if (ir_is_late(m, n->attr[i].ix[k])) return true;
+  return false;
 }

@@ -3,7 +3,14 @@
 #include <string.h>
 
 enum { MAX_DEPTH = 32 };
-struct verifier { struct ir_module *m; struct ir_arena *arena; enum ir_phase phase; struct ir_set values /* defined so far, and their graphs */; const char *why; };
+struct verifier {
+  struct ir_module *m;
+  struct ir_arena *arena;
+  enum ir_phase phase;
+  struct ir_set values;                                /* defined so far, and their graphs */
+  IR_VEC(const struct ir_ix *) bound;                  /* late symbols, so far */
+  const char *why;
+};
 
 static bool bad(struct verifier *v, const struct ir_node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static bool bad(struct verifier *v, const struct ir_node *n, const char *fmt, ...)
@@ -122,7 +129,7 @@ static bool check_const(struct verifier *v, const struct ir_node *n)
 static bool check_phase(struct verifier *v, const struct ir_node *n, unsigned depth)
 {
   if (v->phase >= IR_P_OUTLINED && depth == 0)
-    RULE(n->op == IR_OP_group || n->op == IR_OP_loop || n->op == IR_OP_transfer || n->op == IR_OP_const || n->out[0]->weight, n, "stands at the top level of an outlined graph");
+    RULE(n->op == IR_OP_group || n->op == IR_OP_loop || n->op == IR_OP_transfer || ir_op_def(n->op)->class == IR_C_CONTROL || n->op == IR_OP_const || n->out[0]->weight, n, "stands at the top level of an outlined graph");
   if (v->phase < IR_P_PLACED || depth || n->op == IR_OP_const) return true;
   RULE(n->place, n, "has no place");
   for (unsigned i = 0; i < n->n_in; i++) {
@@ -133,12 +140,32 @@ static bool check_phase(struct verifier *v, const struct ir_node *n, unsigned de
   }
   return true;
 }
+/* Late symbols are read behind their bind. */
+static bool check_late(struct verifier *v, const struct ir_node *n)
+{
+  if (n->op == IR_OP_bind) {
+    const struct ir_attr *s = ir_attr_find(n, "syms");
+    for (unsigned i = 0; i < s->n; i++) ir_push(v->arena, &v->bound, s->ix[i]);
+    return true;
+  }
+  for (uint32_t k = 0; k < v->m->late.n; k++) {
+    const struct ir_ix *s = v->m->late.v[k].sym;
+    bool bound = false, uses = false;
+    for (uint32_t i = 0; i < v->bound.n && !bound; i++) bound = v->bound.v[i] == s;
+    for (unsigned i = 0; i < n->n_out && !bound; i++)
+      for (unsigned d = 0; d < n->out[i]->type->rank; d++) uses |= ir_ix_uses(n->out[i]->type->dim[d], s);
+    for (unsigned i = 0; i < n->n_attr && !bound; i++)
+      for (unsigned j = 0; n->attr[i].kind == IR_A_IXS && j < n->attr[i].n; j++) uses |= ir_ix_uses(n->attr[i].ix[j], s);
+    RULE(bound || !uses, n, "reads %s, which no bind before it has bound", ir_ix_str(v->m->arena, s));
+  }
+  return true;
+}
 static bool check_graph(struct verifier *v, struct ir_graph *g, unsigned depth);
 static bool check_node(struct verifier *v, struct ir_node *n, unsigned depth)
 {
   RULE(n->op < IR_OP_COUNT, NULL, "a node with op number %d", (int)n->op);
   const struct ir_op_def *d = ir_op_def(n->op);
-  TRY(check_operands(v, n) && check_attrs(v, n));
+  TRY(check_operands(v, n) && check_attrs(v, n) && check_late(v, n));
   RULE(d->n_out < 0 || (unsigned)d->n_out == n->n_out, n, "%u results", n->n_out);
   RULE((d->class == IR_C_REGION) == (n->n_body > 0), n, "%u bodies", n->n_body);
   RULE((n->op == IR_OP_const) == (n->data != NULL), n, "data where none belongs, or none");

@@ -2,28 +2,14 @@
  *
  * A group has an anchor (a contraction, reduction, window or composite; or none) and grows downwards by maps over the anchor's index space: bias, activation,
  * residual. Movement dissolves into the index expressions of its readers: every reader gets its own copy of the node (outline); a result of the graph has no reader,
- * so what moves elements into it takes the maps that only it reads. So does widening what is stored in a narrow type. A reduction takes the maps that only it reads; reductions of the same trailing axes and the maps between them are one group of rows (norms, softmax in pieces). Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
+ * so what moves elements into it takes the maps that only it reads. A reduction takes the maps that only it reads; reductions of the same trailing axes and the maps between them are one group of rows (norms, softmax in pieces). Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
  * Legal: no path leaves a group and comes back. Searched over groups upwards, with order numbers as a bound; a search of over 4096 groups counts as a no.
  * Requires: layout. Keeps: values. Result: node->scratch is the node's struct pass_fusion. */
 #include "passes/fuse.h"
 #include <string.h>
 
-/* A value that is stored in a narrow float type, since an anchor reads it so, widened for a reader: that does it when it loads. */
-static bool widens_stored(const struct ir_node *n)
-{
-  if (n->op != IR_OP_cast) return false;
-  const struct ir_value *x = n->in[0];
-  bool stored = false;
-  if (ir_elem_class(x->type->elem) != 'F' || ir_elem_class(n->out[0]->type->elem) != 'F' || ir_elem_bytes(x->type->elem) >= ir_elem_bytes(n->out[0]->type->elem)) return false;
-  for (uint32_t i = 0; i < x->uses.n && !stored; i++) {
-    enum ir_op op = x->uses.v[i]->op;
-    stored = op == IR_OP_dot || op == IR_OP_conv || op == IR_OP_group;     /* outline makes groups of them */
-  }
-  return stored;
-}
 bool pass_dissolves(const struct ir_node *n)
 {
-  if (widens_stored(n)) return true;
   return n->op == IR_OP_reshape || n->op == IR_OP_transpose || n->op == IR_OP_slice || n->op == IR_OP_broadcast || n->op == IR_OP_index;
 }
 /* A result, or what crosses places, is stored as it is. */
@@ -133,12 +119,19 @@ static bool readers_follow(struct pass_ctx *c, const struct ir_value *v, const s
     if (!will_join(c, v->uses.v[i], n, f, v->type, 6)) return false;
   return true;
 }
-static bool takes_maps(const struct pass_fusion *f) { return f->nodes.v[0]->op != IR_OP_copy && f->nodes.v[0]->op != IR_OP_transfer && f->nodes.v[0]->op != IR_OP_loop; }
+static bool takes_maps(const struct pass_fusion *f) { return f->nodes.v[0]->op != IR_OP_copy && !pass_is_step(f->nodes.v[0]); }
+/* A group stands on one side of every bind: what reads a size that is bound there comes behind it without an edge that says so. */
+static bool bind_between(const struct pass_ctx *c, uint32_t a, uint32_t b)
+{
+  for (uint32_t i = 0; i < c->n_binds; i++)
+    if ((c->binds[i] > a) != (c->binds[i] > b)) return true;
+  return false;
+}
 /* Maps without anchor of which only n reads the one result are computed where n is. */
 static void take_maps(struct pass_ctx *c, struct pass_fusion *f, struct ir_value *v)
 {
   struct pass_fusion *p = group_of(v);
-  if (!p || p == f || p->anchor || !takes_maps(p) || !same_place(p, f->nodes.v[0]) || !pass_one_use(v) || f->nodes.n + p->nodes.n > 64) return;
+  if (!p || p == f || p->anchor || bind_between(c, p->first, f->first) || !takes_maps(p) || !same_place(p, f->nodes.v[0]) || !pass_one_use(v) || f->nodes.n + p->nodes.n > 64) return;
   for (uint32_t k = 0; k < p->nodes.n; k++) {
     struct ir_node *m = p->nodes.v[k];
     if (ir_op_def(m->op)->class != IR_C_MAP || (m->out[0] != v && (m->out[0]->uses.n != 1 || ir_value_is_result(m->out[0])))) return;
@@ -153,7 +146,7 @@ static bool join_producer(struct pass_ctx *c, struct ir_node *n)
   struct pass_fusion *best = NULL;
   for (unsigned i = 0; i < n->n_in; i++) {
     struct pass_fusion *f = group_of(n->in[i]);
-    if (!f || !takes_maps(f) || !same_place(f, n)) continue;
+    if (!f || !takes_maps(f) || !same_place(f, n) || bind_between(c, f->first, n->order)) continue;
     bool row = f->row && of_row(f, n->out[0]->type);
     if (!row && (!same_dims(n->in[i]->type, n->out[0]->type) || !readers_follow(c, n->in[i], n, f))) continue;
     bool worse = best && ((best->anchor && !f->anchor) || (!best->anchor == !f->anchor && best->last > f->last));
@@ -171,7 +164,7 @@ static bool join_row(struct pass_ctx *c, struct ir_node *n)
 {
   struct pass_fusion *f = group_of(n->in[0]);
   uint32_t axes = trailing_axes(n);
-  if (!f || !axes || !f->row || f->reduced != axes || !same_dims(n->in[0]->type, f->row) || !same_place(f, n) || f->nodes.n >= 64) return false;
+  if (!f || !axes || !f->row || f->reduced != axes || !same_dims(n->in[0]->type, f->row) || !same_place(f, n) || f->nodes.n >= 64 || bind_between(c, f->first, n->order)) return false;
   join(c, f, n);
   return true;
 }
@@ -192,7 +185,14 @@ bool pass_fuse(struct pass_ctx *c)
 {
   struct ir_graph *g = c->m->main;
   ir_graph_order(g);
-  for (struct ir_node *n = g->first; n; n = n->next) n->scratch = NULL;
+  IR_VEC(uint32_t) binds = { 0 };
+  for (struct ir_node *n = g->first; n; n = n->next) {
+    n->scratch = NULL;
+    if (n->op == IR_OP_bind) ir_push(c->scratch, &binds, n->order);
+  }
+  c->binds = binds.v;
+  c->n_binds = binds.n;
   for (struct ir_node *n = g->first; n; n = n->next) pass_fuse_node(c, n);
+  c->n_binds = 0;
   return true;
 }

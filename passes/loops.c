@@ -1,4 +1,4 @@
-/* loops: every operand of a loop is stored, dense, and no weight, since inside it is a parameter like an input of the model. What is not gets a copy; parameters of the
+/* loops: every operand of a loop, a bind, or a function of the processor is stored, dense, and no weight, since inside it is a parameter like an input of the model. What is not gets a copy; parameters of the
  * graph around serve as they are.
  * Requires: place. Keeps: values. Afterwards a loop's operands need nothing of layout, fuse and outline. */
 #include "passes/fuse.h"
@@ -8,7 +8,7 @@ static bool stored(const struct ir_value *v) { return !v->def || (!pass_is_weigh
 bool pass_loops(struct pass_ctx *c)
 {
   for (struct ir_node *n = c->m->main->first; n; n = n->next)
-    for (unsigned i = 0; n->op == IR_OP_loop && i < n->n_in; i++) {
+    for (unsigned i = 0; (n->op == IR_OP_loop || ir_op_def(n->op)->class == IR_C_CONTROL) && i < n->n_in; i++) {
       struct ir_value *v = n->in[i];
       if (stored(v) || pass_has_op(v, IR_OP_copy)) continue;
       struct ir_builder b = pass_at(n);

@@ -1,5 +1,6 @@
 /* memory: one buffer for every value that lives between two steps; offsets from the planner that the runtime uses too (runtime/core/plan.h).
  * Sizes that are constant, or bounded by --dim, are planned here, at their bounds; others when the runtime meets a shape.
+ * Those that depend on a late symbol lie in an arena of the bind that makes their size known, planned when it does.
  * Requires: order (a step is a place in the list). Afterwards no two buffers that live at the same time overlap; checked here. */
 #include "passes/internal.h"
 #include "runtime/core/plan.h"
@@ -13,6 +14,8 @@ static uint32_t last_use(const struct ir_value *v, uint32_t at)
     if (range_of(v->uses.v[u])->last > at) at = range_of(v->uses.v[u])->last;
   return at;
 }
+/* A result whose size is only known in mid-run has a buffer here, which is handed over at the end. */
+static bool late_result(const struct pass_ctx *c, const struct ir_value *v) { return v->graph == c->prog->m->main && ir_value_is_result(v) && ir_type_late(c->prog->m, v->type); }
 static void add_buffer(const struct pass_ctx *c, const struct ir_value *v, uint32_t first, uint32_t last)
 {
   struct pass_program *p = c->prog;
@@ -27,7 +30,7 @@ static void add_loop(const struct pass_ctx *c, const struct ir_node *n)
   unsigned carried = (unsigned)ir_attr_get_int(n, "carried");
   for (unsigned k = 0; k <= carried; k++) add_buffer(c, n->body[0]->params.v[k], r.first, r.last);
   for (unsigned k = 0; k < n->n_out; k++)
-    if (n->graph != p->m->main || !ir_value_is_result(n->out[k])) add_buffer(c, n->out[k], k < carried ? r.last : r.first, last_use(n->out[k], r.last));
+    if (n->graph != p->m->main || !ir_value_is_result(n->out[k]) || late_result(c, n->out[k])) add_buffer(c, n->out[k], k < carried ? r.last : r.first, late_result(c, n->out[k]) ? p->groups.n : last_use(n->out[k], r.last));
 }
 /* A body's results are read at the loop's end. */
 static void add_results(const struct pass_ctx *c, const struct ir_node *n, uint32_t at)
@@ -35,7 +38,8 @@ static void add_results(const struct pass_ctx *c, const struct ir_node *n, uint3
   const struct ir_node *loop = n->graph->owner;
   for (unsigned k = 0; k < n->n_out; k++) {
     bool result = ir_value_is_result(n->out[k]);
-    if (!result || loop) add_buffer(c, n->out[k], at, last_use(n->out[k], result ? range_of(loop)->last : at));
+    if (!loop && late_result(c, n->out[k])) add_buffer(c, n->out[k], at, c->prog->groups.n);
+    else if (!result || loop) add_buffer(c, n->out[k], at, last_use(n->out[k], result ? range_of(loop)->last : at));
   }
 }
 static void add_buffers(struct pass_ctx *c)
@@ -79,7 +83,7 @@ static bool plan_place(struct pass_ctx *c, uint32_t place, struct massrt_span *b
   uint32_t n = 0;
   for (uint32_t i = 0; i < p->buffers.n; i++) {
     const struct pass_buffer *u = &p->buffers.v[i];
-    if (u->place != place) continue;
+    if (u->place != place || ir_is_late(c->m, u->bytes)) continue;
     b[n] = (struct massrt_span){ .first = u->first, .last = u->last };
     most_bytes(c->m, u->bytes, &b[n++].bytes);
   }
@@ -89,7 +93,7 @@ static bool plan_place(struct pass_ctx *c, uint32_t place, struct massrt_span *b
   check(b, n);
   n = 0;
   for (uint32_t i = 0; i < p->buffers.n; i++)
-    if (p->buffers.v[i].place == place) p->buffers.v[i].offset = b[n++].offset;
+    if (p->buffers.v[i].place == place && !ir_is_late(c->m, p->buffers.v[i].bytes)) p->buffers.v[i].offset = b[n++].offset;
   return true;
 }
 bool pass_memory(struct pass_ctx *c)
@@ -101,7 +105,7 @@ bool pass_memory(struct pass_ctx *c)
   p->arena_bytes = p->device_bytes = p->live_bytes = -1;
   c->changed = p->buffers.n > 0;
   for (uint32_t i = 0; i < p->buffers.n; i++)
-    if (!most_bytes(c->m, p->buffers.v[i].bytes, &most)) return true;               /* planned when the shapes are known */
+    if (!ir_is_late(c->m, p->buffers.v[i].bytes) && !most_bytes(c->m, p->buffers.v[i].bytes, &most)) return true;               /* planned when the shapes are known */
   TRY(plan_place(c, 0, b, &p->arena_bytes, &live[0]));
   TRY(plan_place(c, 1, b, &p->device_bytes, &live[1]));
   p->live_bytes = live[0] + live[1];

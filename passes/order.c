@@ -50,7 +50,7 @@ static void relink(struct ir_graph *g, struct pass_program *p)
   }
   for (struct ir_node *n = g->first, *next; n && first; n = next) {
     next = n->next;
-    if (n->op != IR_OP_group && n->op != IR_OP_transfer && n->op != IR_OP_loop && n->order > first->order) ir_node_move_before(n, first);
+    if (n->op != IR_OP_group && !pass_is_step(n) && n->order > first->order) ir_node_move_before(n, first);
   }
   ir_graph_order(g);
 }
@@ -88,6 +88,14 @@ bool pass_order(struct pass_ctx *c)
       ir_push(c->scratch, &from->readers, i);
       item[i].waits++;
     }
+  for (uint32_t i = 0, bind = UINT32_MAX, from = 0; i < n && c->m->late.n; i++) {   /* all before a bind, and all behind it, stay there */
+    if (old[i]->node->op != IR_OP_bind) {
+      if (bind != UINT32_MAX) { ir_push(c->scratch, &item[bind].readers, i); item[i].waits++; }
+      continue;
+    }
+    for (uint32_t k = from; k < i; k++) { ir_push(c->scratch, &item[k].readers, i); item[i].waits++; }
+    from = bind = i;
+  }
   IR_VEC(uint32_t) ready = { 0 };
   for (uint32_t i = 0; i < n; i++)
     if (!item[i].waits) ir_push(c->scratch, &ready, i);

@@ -54,7 +54,7 @@ static void own_results(struct pass_ctx *c)
   struct ir_graph *g = c->m->main;
   for (uint32_t i = 0; i < g->results.n; i++) {
     struct ir_value *v = g->results.v[i];
-    bool again = !v->def || pass_is_weight(v) || v->def->op == IR_OP_index;
+    bool again = !v->def || pass_is_weight(v) || v->def->op == IR_OP_index || v->def->op == IR_OP_bind;
     for (uint32_t k = 0; k < i && !again; k++) again = g->results.v[k] == v;
     if (!again) continue;
     struct ir_node proto = { .op = IR_OP_copy, .graph = g, .n_in = 1, .in = &v, .place = v->def && v->def->place ? v->def->place : "cpu", .prov = v->def ? v->def->prov : NULL };
@@ -70,7 +70,7 @@ static void own_results(struct pass_ctx *c)
     g->results.v[i] = copy->out[0];
   }
 }
-static bool wanted(const struct ir_node *n) { return n->op != IR_OP_const && n->op != IR_OP_group && n->op != IR_OP_transfer && n->op != IR_OP_loop && n->n_out && !pass_is_weight(n->out[0]); }
+static bool wanted(const struct ir_node *n) { return n->op != IR_OP_const && n->op != IR_OP_group && !pass_is_step(n) && n->n_out && !pass_is_weight(n->out[0]); }
 static void single(struct pass_ctx *c, struct ir_node *n)
 {
   struct pass_fusion *f = IR_NEW(c->scratch, struct pass_fusion);
@@ -91,7 +91,7 @@ void pass_split_group(struct pass_ctx *c, struct ir_node *n, bool fuse_again)
   ir_inline(n);
   pass_sort_nodes(c, &nodes);
   for (struct ir_node *x = c->m->main->first; x; x = x->next)
-    if (x->op == IR_OP_group || x->op == IR_OP_transfer || x->op == IR_OP_loop) x->scratch = NULL;
+    if (x->op == IR_OP_group || pass_is_step(x)) x->scratch = NULL;
   for (uint32_t i = 0; i < nodes.n; i++) {
     nodes.v[i]->place = place;
     if (fuse_again) pass_fuse_node(c, nodes.v[i]);

@@ -67,6 +67,7 @@ struct pass_ctx {
   const struct ir_target *host;        /* of what is placed on the processor when target is a device; else NULL */
   struct pass_program *prog;
   struct pass_precision *precision;    /* the report; may be NULL */
+  const uint32_t *binds; uint32_t n_binds;     /* fuse's own: where the graph's binds stand */
   bool changed;                        /* set by a pass that changed something */
 };
 

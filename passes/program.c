@@ -47,7 +47,7 @@ void pass_program_print(struct ir_buf *b, const struct pass_program *p)
   }
   for (uint32_t i = 0; i < p->groups.n; i++) {
     const struct ir_node *n = p->groups.v[i].node;
-    ir_buf_printf(b, "step %u: %s", i, n->op == IR_OP_transfer ? "copy" : n->op == IR_OP_loop ? p->groups.v[i].end ? "end of loop" : "loop" : p->kernels.v[p->groups.v[i].kernel].name);
+    ir_buf_printf(b, "step %u: %s", i, n->op == IR_OP_transfer ? "copy" : ir_op_def(n->op)->class == IR_C_CONTROL ? ir_op_def(n->op)->name : n->op == IR_OP_loop ? p->groups.v[i].end ? "end of loop" : "loop" : p->kernels.v[p->groups.v[i].kernel].name);
     for (unsigned k = 0; n->prov && k < n->prov->n; k++) ir_buf_printf(b, "%s\"%s\"", k ? ", " : "  ; ", n->prov->name[k]);
     ir_buf_printf(b, "\n");
   }

@@ -119,7 +119,7 @@ static bool schedule_graph(struct pass_ctx *c)
   if (c->opt->level > 0) split_unschedulable(c);
   for (struct ir_node *n = c->m->main->first; n; n = n->next) {
     if (n->op == IR_OP_loop) TRY(schedule_loop(c, n));
-    if (n->op != IR_OP_group && n->op != IR_OP_transfer) continue;
+    if (n->op != IR_OP_group && (n->op == IR_OP_loop || !pass_is_step(n))) continue;
     struct pass_group g = { .node = n };
     if (n->op == IR_OP_group) {
       struct ir_arena *a = p->arena;

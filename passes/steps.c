@@ -17,6 +17,7 @@ struct tables {
   IR_VEC(struct massrt_step) steps;
   struct memo *slot; uint32_t n_memo, cap;
   struct ir_launch *facts;             /* of each kernel; blocks NULL: not asked yet */
+  uint32_t n_binds;
   bool ok;
 };
 static uint32_t emit(struct tables *t, uint32_t op, uint32_t a, uint32_t b, int64_t k)
@@ -25,7 +26,12 @@ static uint32_t emit(struct tables *t, uint32_t op, uint32_t a, uint32_t b, int6
     const struct massrt_expr *x = &t->exprs.v[i];
     if (x->op == op && x->a == a && x->b == b && x->k == k) return i;
   }
-  ir_push(t->a, &t->exprs, ((struct massrt_expr){ .op = op, .a = a, .b = b, .k = k }));
+  uint32_t late = 0;
+  bool leaf = op == MASSRT_X_CONST || op == MASSRT_X_SYM, unary = op == MASSRT_X_GE0 || op == MASSRT_X_EQ0;
+  if (op == MASSRT_X_SYM && t->syms.v[k].axis == MASSRT_SYM_LATE) late = t->syms.v[k].input;
+  if (!leaf) late = t->exprs.v[a].late;
+  if (!leaf && !unary && t->exprs.v[b].late > late) late = t->exprs.v[b].late;
+  ir_push(t->a, &t->exprs, ((struct massrt_expr){ .op = op, .a = a, .b = b, .late = late, .k = k }));
   return t->exprs.n - 1;
 }
 static uint32_t emit_const(struct tables *t, int64_t k) { return emit(t, MASSRT_X_CONST, 0, 0, k); }
@@ -95,6 +101,22 @@ static void bind_values(struct tables *t)
     ir_push(t->a, &t->syms, ((struct massrt_sym){ s->name, s->lo, s->hi, 1, v->param, MASSRT_SYM_VALUE + v->elem }));
   }
 }
+/* Symbols that are bound while the program runs: their number of the bind, from 1. */
+static void bind_late(struct tables *t)
+{
+  for (uint32_t i = 0; i < t->c->prog->groups.n; i++) {
+    struct ir_node *n = t->c->prog->groups.v[i].node;
+    if (n->op != IR_OP_bind) continue;
+    const struct ir_attr *a = ir_attr_find(n, "syms");
+    n->scratch = (void *)(uintptr_t)t->syms.n;
+    t->n_binds++;
+    for (unsigned k = 0; k < a->n; k++) {
+      const struct ir_sym *s = ir_ix_as_sym(a->ix[k]);
+      ir_push(t->a, &t->bases, ((struct base){ s, t->syms.n, 1 }));
+      ir_push(t->a, &t->syms, ((struct massrt_sym){ s->name, s->lo, s->hi, 1, t->n_binds, MASSRT_SYM_LATE }));
+    }
+  }
+}
 static struct massrt_io io_of(struct tables *t, const char *name, const struct ir_type *ty)
 {
   uint32_t *dims = IR_NEWN(t->a, uint32_t, ty->rank + 1);
@@ -104,7 +126,7 @@ static struct massrt_io io_of(struct tables *t, const char *name, const struct i
     dims[d] = expr(t, ty->dim[d]);
     names[d] = ir_ix_const(ty->dim[d], &k) ? NULL : ir_ix_str(t->a, ty->dim[d]);
   }
-  return (struct massrt_io){ name ? name : "", ty->elem, ty->rank, dims, names };
+  return (struct massrt_io){ name ? name : "", ty->elem, ty->rank, dims, names, 0, 0 };
 }
 
 /* ---- arguments and launches ---- */
@@ -118,7 +140,7 @@ static struct massrt_arg where(struct tables *t, const struct ir_value *v, const
   while (v->graph->owner && !v->def && !inside_loop(v)) v = v->graph->owner->in[v->index];   /* captured: what it is outside */
   if (!v->def && !v->graph->owner) return (struct massrt_arg){ MASSRT_A_INPUT, v->index, 0 };
   if (pass_is_weight(v)) return (struct massrt_arg){ device ? MASSRT_A_DEVICE_WEIGHT : MASSRT_A_WEIGHT, 0, p->weights.v[pass_weight_find(p, v, arr)].offset };
-  for (uint32_t i = 0; i < g->results.n && v->graph == g; i++)
+  for (uint32_t i = 0; i < g->results.n && v->graph == g && !ir_type_late(t->c->m, v->type); i++)
     if (g->results.v[i] == v) return (struct massrt_arg){ MASSRT_A_OUTPUT, i, 0 };
   for (uint32_t i = 0; i < p->buffers.n; i++)
     if (p->buffers.v[i].v == v) return (struct massrt_arg){ MASSRT_A_BUFFER, i, 0 };
@@ -196,9 +218,28 @@ static void loop_ends(struct tables *t, const struct ir_node *n)
   for (unsigned k = 0; k < carried; k++)
     if (n->out[k]->uses.n || ir_value_is_result(n->out[k])) copy(t, g->params.v[k + 1], n->out[k]);
 }
+static void bind(struct tables *t, const struct ir_node *n)
+{
+  uint32_t first = t->args.n;
+  ir_push(t->a, &t->args, where(t, n->in[0], NULL, false));
+  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_BIND, first, (uint32_t)(uintptr_t)n->scratch, ir_attr_find(n, "syms")->n }));
+  if (n->out[0]->uses.n) copy(t, n->in[0], n->out[0]);
+}
+static void host_call(struct tables *t, const struct ir_node *n)
+{
+  uint32_t first = t->args.n;
+  struct ir_host h = { 0 };
+  ir_op_def(n->op)->host(t->c->m, n, &h);
+  for (unsigned i = 0; i < n->n_in; i++) ir_push(t->a, &t->args, where(t, n->in[i], NULL, false));
+  for (unsigned i = 0; i < n->n_out; i++) ir_push(t->a, &t->args, where(t, n->out[i], NULL, false));
+  for (unsigned i = 0; i < h.n_words; i++) ir_push(t->a, &t->args, ((struct massrt_arg){ MASSRT_A_EXPR, expr(t, h.word[i]), 0 }));
+  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_CALL, h.fn, first, expr(t, h.tasks) }));
+}
 static void step(struct tables *t, const struct pass_group *g)
 {
   if (g->node->op == IR_OP_transfer) copy(t, g->node->in[0], g->node->out[0]);
+  else if (g->node->op == IR_OP_bind) bind(t, g->node);
+  else if (ir_op_def(g->node->op)->host) host_call(t, g->node);
   else if (g->node->op != IR_OP_loop) launch(t, g);
   else if (g->end) loop_ends(t, g->node);
   else loop_begins(t, g->node);
@@ -210,9 +251,13 @@ bool pass_steps(struct pass_ctx *c)
   struct tables t = { .c = c, .a = p->arena, .facts = IR_NEWN(c->scratch, struct ir_launch, p->kernels.n + 1), .ok = true };
   bind_symbols(&t, g);
   bind_values(&t);
+  bind_late(&t);
   struct massrt_io *in = IR_NEWN(t.a, struct massrt_io, g->params.n + 1), *out = IR_NEWN(t.a, struct massrt_io, g->results.n + 1);
   for (uint32_t i = 0; i < g->params.n; i++) in[i] = io_of(&t, g->params.v[i]->name, g->params.v[i]->type);
   for (uint32_t i = 0; i < g->results.n; i++) out[i] = io_of(&t, i < g->result_names.n ? g->result_names.v[i] : g->results.v[i]->name, g->results.v[i]->type);
+  for (uint32_t i = 0; i < g->results.n; i++)
+    for (uint32_t k = 0; k < p->buffers.n && ir_type_late(c->m, g->results.v[i]->type); k++)
+      if (p->buffers.v[k].v == g->results.v[i]) out[i].buffer = k + 1;
   struct massrt_require *req = IR_NEWN(t.a, struct massrt_require, c->m->requires.n + 1);
   for (uint32_t i = 0; i < c->m->requires.n; i++) req[i] = (struct massrt_require){ expr(&t, c->m->requires.v[i].e), c->m->requires.v[i].eq, c->m->requires.v[i].why };
   struct massrt_buffer *buf = IR_NEWN(t.a, struct massrt_buffer, p->buffers.n + 1);
@@ -227,7 +272,7 @@ bool pass_steps(struct pass_ctx *c)
   p->tables = (struct massrt_program){
     .magic = MASSRT_MAGIC, .abi = MASSRT_ABI_VERSION, .bytes = sizeof(struct massrt_program),
     .n_exprs = t.exprs.n, .n_syms = t.syms.n, .n_requires = c->m->requires.n, .n_inputs = g->params.n, .n_outputs = g->results.n, .n_buffers = p->buffers.n,
-    .n_args = t.args.n, .n_kernels = p->kernels.n, .n_launches = t.launches.n, .n_steps = t.steps.n, .n_groups = p->groups.n, .n_places = c->target->kind ? 2 : 1,
+    .n_args = t.args.n, .n_kernels = p->kernels.n, .n_launches = t.launches.n, .n_steps = t.steps.n, .n_groups = p->groups.n, .n_places = c->target->kind ? 2 : 1, .n_binds = t.n_binds,
     .exprs = t.exprs.v, .syms = t.syms.v, .requires_ = req, .inputs = in, .outputs = out, .buffers = buf, .args = t.args.v, .kernels = ker, .launches = t.launches.v, .steps = t.steps.v, .places = places,
     .arena_bytes = p->arena_bytes, .live_bytes = p->live_bytes, .weights_bytes = p->weights_bytes,
   };

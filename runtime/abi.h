@@ -7,7 +7,7 @@
 #define MASSRT_ABI_H
 #include <stdint.h>
 
-#define MASSRT_ABI_VERSION 4u
+#define MASSRT_ABI_VERSION 5u
 #define MASSRT_MAGIC 0x4353414du /* "MASC" */
 #define MASSRT_ALIGN 64          /* bytes; every buffer and weight starts at a multiple */
 #define MASSRT_NO_EXPR UINT32_MAX
@@ -15,10 +15,11 @@
 /* Sizes: value[i] of the expression table, computed in order from the symbols by `prepare`. Arithmetic is checked; an overflow is an error. */
 enum massrt_expr_op { MASSRT_X_CONST /* k */, MASSRT_X_SYM /* symbol k */, MASSRT_X_ADD, MASSRT_X_MUL, MASSRT_X_DIV /* floor */, MASSRT_X_MIN, MASSRT_X_MAX,
                       MASSRT_X_BCAST, MASSRT_X_GE0, MASSRT_X_EQ0 };
-struct massrt_expr { uint32_t op, a, b, pad; int64_t k; };
+struct massrt_expr { uint32_t op, a, b, late /* number of the bind after which it is known; 0: from the inputs */; int64_t k; };
 
 /* A symbol is bound by the first input whose dim it is; or, axis being MASSRT_SYM_VALUE + j, by element j of an input (rank 0 or 1), held within lo..hi. */
 #define MASSRT_SYM_VALUE 0x80000000u
+#define MASSRT_SYM_LATE 0x40000000u  /* the axis of a symbol that bind number `input` (from 1) reads while the program runs, held within lo..hi */
 struct massrt_sym { const char *name; int64_t lo, hi, by; uint32_t input, axis; };
 struct massrt_require { uint32_t expr, eq; const char *why; };             /* value >= 0, or == 0 */
 
@@ -28,6 +29,7 @@ struct massrt_io {                                                          /* a
   uint32_t rank;
   const uint32_t *dims;                                                     /* expressions */
   const char *const *dim_names;                                             /* printed for dims that are not constant: "batch", "2*n + 1" */
+  uint32_t buffer, pad;                                                     /* of an output with late dims: 1 + the buffer that it lies in; 0: the caller's memory */
 };
 
 struct massrt_buffer { uint32_t bytes /* expression */, first, last /* places in the order of sub-graphs that use it */, place; int64_t offset; /* static plan; -1: planned per shape */ };
@@ -69,6 +71,8 @@ enum massrt_step_kind {
   MASSRT_S_COPY,                                                            /* a, b: args from, to; c: bytes expression */
   MASSRT_S_LOOP,                                                            /* a: three args: condition (bool), count, counter (i64); b: the step that ends it */
   MASSRT_S_NEXT,                                                            /* a: the step that began the loop */
+  MASSRT_S_BIND,                                                            /* a: arg of i64 values; b: first symbol; c: how many */
+  MASSRT_S_CALL,                                                            /* a: function (runtime/core/host.def); b: first arg; c: tasks expression */
   MASSRT_S_STACK,                                                           /* a: two args: from, to at the counter's place; b: arg of the counter; c: bytes expression */
 };
 struct massrt_step { uint32_t kind, a, b, c; };
@@ -93,7 +97,7 @@ struct massrt_exec;                                                         /* a
 struct massrt_program {
   uint32_t magic, abi, bytes /* sizeof */, pad;
   const char *name, *producer /* "massc 0.1" */, *flags, *hash;
-  uint32_t n_exprs, n_syms, n_requires, n_inputs, n_outputs, n_buffers, n_args, n_kernels, n_launches, n_steps, n_versions, n_groups, n_places, pad2;
+  uint32_t n_exprs, n_syms, n_requires, n_inputs, n_outputs, n_buffers, n_args, n_kernels, n_launches, n_steps, n_versions, n_groups, n_places, n_binds;
   const struct massrt_expr *exprs; const struct massrt_sym *syms; const struct massrt_require *requires_;
   const struct massrt_io *inputs, *outputs;
   const struct massrt_buffer *buffers; const struct massrt_arg *args; const struct massrt_kernel *kernels;
@@ -108,6 +112,9 @@ struct massrt_program {
 int massrt_launch(struct massrt_exec *x, uint32_t launch);
 int massrt_copy(struct massrt_exec *x, uint32_t from_arg, uint32_t to_arg, uint32_t bytes_expr);
 int massrt_stack(struct massrt_exec *x, uint32_t first_arg, uint32_t counter_arg, uint32_t bytes_expr);
+/* Reads symbols; what follows from them - sizes, requirements, memory - is known afterwards. */
+int massrt_bind(struct massrt_exec *x, uint32_t arg, uint32_t first_sym, uint32_t n);
+int massrt_call(struct massrt_exec *x, uint32_t fn, uint32_t first_arg, uint32_t tasks_expr);
 /* A loop: begin once, then its body as long as again returns 1. The counter's memory is all the state. */
 int massrt_loop_begin(struct massrt_exec *x, uint32_t first_arg);
 int massrt_loop_again(struct massrt_exec *x, uint32_t first_arg);
@@ -115,7 +122,7 @@ int massrt_loop_again(struct massrt_exec *x, uint32_t first_arg);
 _Static_assert(sizeof(struct massrt_expr) == 24, "abi");
 _Static_assert(sizeof(struct massrt_sym) == 40, "abi");
 _Static_assert(sizeof(struct massrt_require) == 16, "abi");
-_Static_assert(sizeof(struct massrt_io) == 32, "abi");
+_Static_assert(sizeof(struct massrt_io) == 40, "abi");
 _Static_assert(sizeof(struct massrt_buffer) == 24, "abi");
 _Static_assert(sizeof(struct massrt_arg) == 16, "abi");
 _Static_assert(sizeof(struct massrt_kernel) == 24, "abi");

@@ -24,6 +24,7 @@ struct cli {
 /* "NAME: text" on standard error; returns status. */
 int cli_fail(const struct cli *c, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int cli_no_memory(const struct cli *c);
+int cli_run(struct cli *c);                             /* outputs whose size depends on the data lie in the instance until the next run */
 void *cli_alloc(uint64_t bytes);                      /* aligned to 64, zeroed; NULL: none */
 
 /* One "[NAME=]VALUE" or "NAME[2,3]=VALUE". */

@@ -33,6 +33,7 @@ static void info_text(const struct massrt_program *p)
     printf("%-12s%s: from %lld", "dim", s->name, (long long)s->lo);
     if (s->hi != INT64_MAX) printf(" to %lld", (long long)s->hi);
     if (s->by > 1) printf(", a multiple of %lld", (long long)s->by);
+    if (s->axis == MASSRT_SYM_LATE) printf(", computed by the model");
     putchar('\n');
   }
   printf("%-12s", "targets");

@@ -258,7 +258,7 @@ static bool ranks_fit(const struct cli *c)
 static bool states_sizes(const struct cli *c, uint32_t i)
 {
   for (uint32_t k = 0; k < c->p->n_syms; k++)
-    if (c->p->syms[k].input == i && c->p->syms[k].axis & MASSRT_SYM_VALUE) return true;
+    if (c->p->syms[k].axis != MASSRT_SYM_LATE && c->p->syms[k].input == i && c->p->syms[k].axis & MASSRT_SYM_VALUE) return true;
   return false;
 }
 static int second_pass(struct cli *c, const struct cli_spec **of, const struct source_of *from)

@@ -167,7 +167,7 @@ static int measure(struct cli *c, struct row *rows, double *run_ns)
       c->x->trace_arg = rows;
       *run_ns = (double)-massrt_now_ns();
     }
-    int rc = massrt_run(c->x, c->in, c->out);
+    int rc = cli_run(c);
     if (rc) return cli_fail(c, rc, "%s", massrt_error(c->x));
   }
   *run_ns = (*run_ns + (double)massrt_now_ns()) / RUNS;

@@ -2,8 +2,9 @@
  *
  * What depends on the input shapes (values of the expression table, buffer offsets, threads of each launch) is kept for the last MASSRT_SHAPES shapes; the
  * argument words of all launches lie in one block, refilled when the shape changes and patched with the caller's pointers at every run. */
-#include "runtime/pieces.h"
+#include "runtime/device.h"
 #include "runtime/core/expr.h"
+#include "runtime/core/host.h"
 #include "runtime/core/plan.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,6 +33,8 @@ __attribute__((format(printf, 3, 4))) static int fail(struct massrt_exec *x, int
 const char *massrt_error(const struct massrt_exec *x) { return x ? x->error : create_error; }
 uint32_t massrt_n_inputs(const struct massrt_exec *x) { return x->p->n_inputs; }
 uint32_t massrt_n_outputs(const struct massrt_exec *x) { return x->p->n_outputs; }
+static uint32_t late_of(const struct massrt_program *p, uint32_t expr) { return expr == MASSRT_NO_EXPR ? 0 : p->exprs[expr].late; }
+static bool late_io(const struct massrt_io *io) { return io->buffer != 0; }
 const int64_t *massrt_values(const struct massrt_exec *x) { return x->shape[0]->values; }
 
 /* ---- signatures ---- */
@@ -133,7 +136,7 @@ static uint64_t max_scratch(const struct massrt_program *p)
 /* The instance, its arguments and the list of those that change with every run. */
 static uint64_t exec_bytes(const struct massrt_program *p)
 {
-  return sizeof(struct massrt_exec) + p->n_args * (sizeof(union massrt_word) + sizeof(uint32_t));
+  return sizeof(struct massrt_exec) + p->n_binds * sizeof(struct massrt_block) + p->n_args * (sizeof(union massrt_word) + sizeof(uint32_t));
 }
 /* Are all steps the device's? Then they can be recorded. */
 static bool all_on_device(const struct massrt_program *p)
@@ -153,7 +156,8 @@ static struct massrt_exec *new_exec(const struct massrt_program *p, const struct
   x->p = p;
   x->mem = m;
   x->recordable = all_on_device(p);               /* then no workers are needed either */
-  x->args = (union massrt_word *)(x + 1);
+  x->late = (struct massrt_block *)(x + 1);
+  x->args = (union massrt_word *)(x->late + p->n_binds);
   x->io_args = (uint32_t *)(x->args + p->n_args);
   for (uint32_t i = 0; i < p->n_args; i++)
     if (p->args[i].kind == MASSRT_A_INPUT || p->args[i].kind == MASSRT_A_OUTPUT) x->io_args[x->n_io_args++] = i;
@@ -218,6 +222,7 @@ void massrt_destroy(struct massrt_exec *x)
   for (int i = 0; i < MASSRT_SHAPES; i++)
     if (x->shape[i]) massrt_release(&x->mem, x->shape[i], x->shape[i]->bytes);
   massrt_release(&x->mem, x->arena, x->arena_bytes);
+  for (uint32_t i = 0; i < x->p->n_binds; i++) massrt_release(&x->mem, x->late[i].p, x->late[i].bytes);
   struct massrt_mem m = x->mem;
   massrt_release(&m, x, exec_bytes(x->p));
 }
@@ -265,19 +270,20 @@ static int check_dims(struct massrt_exec *x, const struct massrt_tensor *in, con
   }
   return MASSRT_OK;
 }
-static int check_requires(struct massrt_exec *x, const int64_t *values)
+static int check_requires(struct massrt_exec *x, const int64_t *values, uint32_t late)
 {
   for (uint32_t i = 0; i < x->p->n_requires; i++) {
     const struct massrt_require *r = &x->p->requires_[i];
+    if (x->p->exprs[r->expr].late != late) continue;
     int64_t v = values[r->expr];
-    if (r->eq ? v != 0 : v < 0) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs do not fit: %s", r->why);
+    if (r->eq ? v != 0 : v < 0) return fail(x, MASSRT_E_INPUT, late ? "sizes computed from the inputs do not fit: %s" : "the shapes of the inputs do not fit: %s", r->why);
   }
   return MASSRT_OK;
 }
-static int evaluate(struct massrt_exec *x, struct massrt_shape *s)
+static int evaluate(struct massrt_exec *x, struct massrt_shape *s, uint32_t late)
 {
   uint32_t bad;
-  if (!massrt_eval_exprs(x->p->exprs, x->p->n_exprs, s->syms, x->p->n_syms, s->values, &bad)) return MASSRT_OK;
+  if (!massrt_eval_exprs(x->p->exprs, x->p->n_exprs, late, s->syms, x->p->n_syms, s->values, &bad)) return MASSRT_OK;
   const struct massrt_expr *e = &x->p->exprs[bad];
   if (e->op == MASSRT_X_BCAST)
     return fail(x, MASSRT_E_INPUT, "the shapes of the inputs do not fit: sizes %lld and %lld meet where they must be equal or 1", (long long)s->values[e->a],
@@ -286,6 +292,7 @@ static int evaluate(struct massrt_exec *x, struct massrt_shape *s)
 }
 
 /* ---- shapes: values that state sizes ---- */
+static bool is_late(const struct massrt_sym *s) { return s->axis == MASSRT_SYM_LATE; }
 static bool is_value(const struct massrt_sym *s) { return s->axis & MASSRT_SYM_VALUE; }
 /* False: the input brings no data, or not this element. */
 static bool value_of(const struct massrt_sym *s, const struct massrt_tensor *in, int64_t *out)
@@ -339,22 +346,25 @@ static int size_ios(struct massrt_exec *x, const struct massrt_io *io, uint32_t 
   for (uint32_t i = 0; i < n; i++) {
     int64_t dim[MASSRT_MAX_RANK];
     uint64_t elems;
+    out[i] = 0;
+    if (late_io(&io[i])) continue;
     for (uint32_t a = 0; a < io[i].rank; a++) dim[a] = values[io[i].dims[a]];
     if (!massrt_shape_bytes(io[i].elem, io[i].rank, dim, &elems, &out[i])) return fail(x, MASSRT_E_INPUT, "%s \"%s\": the shape's size overflows", what, io[i].name);
   }
   return MASSRT_OK;
 }
-static int plan_place(struct massrt_exec *x, struct massrt_shape *s, uint32_t place, struct massrt_span *b, void *workspace, uint64_t *out)
+static int plan_place(struct massrt_exec *x, struct massrt_shape *s, uint32_t place, uint32_t late, struct massrt_span *b, void *workspace, uint64_t *out)
 {
   int64_t total, live;
-  if (massrt_plan_place(x->p, place, s->values, b, workspace, s->offset, &total, &live)) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large: the sum of buffers overflows");
+  if (massrt_plan_place(x->p, place, late, s->values, b, workspace, s->offset, &total, &live)) return fail(x, MASSRT_E_INPUT, "the shapes of the inputs are too large: the sum of buffers overflows");
   *out = (uint64_t)total;
   return MASSRT_OK;
 }
-static int plan(struct massrt_exec *x, struct massrt_shape *s)
+/* What bind number `late` makes known: that one's block, of *late_bytes; 0: the arenas. */
+static int plan(struct massrt_exec *x, struct massrt_shape *s, uint32_t late, uint64_t *late_bytes)
 {
   const struct massrt_program *p = x->p;
-  if (p->arena_bytes >= 0) {
+  if (p->arena_bytes >= 0 && !late) {
     for (uint32_t i = 0; i < p->n_buffers; i++) s->offset[i] = p->buffers[i].offset;
     s->arena_bytes = (uint64_t)p->arena_bytes;
     s->device_bytes = p->n_places > 1 ? (uint64_t)p->places[1].arena_bytes : 0;
@@ -363,8 +373,8 @@ static int plan(struct massrt_exec *x, struct massrt_shape *s)
   uint64_t spans = p->n_buffers * sizeof(struct massrt_span), bytes = spans + massrt_plan_workspace(p->n_buffers);
   uint8_t *b = massrt_alloc(&x->mem, bytes, MASSRT_ALIGN);
   if (!b) return fail(x, MASSRT_E_MEMORY, "no memory to plan the buffers of a new shape");
-  int rc = plan_place(x, s, 0, (struct massrt_span *)b, b + spans, &s->arena_bytes);
-  if (!rc && p->n_places > 1) rc = plan_place(x, s, 1, (struct massrt_span *)b, b + spans, &s->device_bytes);
+  int rc = plan_place(x, s, 0, late, (struct massrt_span *)b, b + spans, late ? late_bytes : &s->arena_bytes);
+  if (!rc && !late && p->n_places > 1) rc = plan_place(x, s, 1, 0, (struct massrt_span *)b, b + spans, &s->device_bytes);
   massrt_release(&x->mem, b, bytes);
   return rc;
 }
@@ -380,21 +390,30 @@ static uint32_t launch_ways(const struct massrt_exec *x, const struct massrt_lau
   if ((work || bytes) && n > most) n = most;
   return n < 1 ? 1 : (uint32_t)n;
 }
+static void share_work(struct massrt_exec *x, struct massrt_shape *s, uint32_t late)
+{
+  const struct massrt_program *p = x->p;
+  for (uint32_t i = 0; i < p->n_launches; i++) {
+    const struct massrt_launch *l = &p->launches[i];
+    if (late_of(p, l->tasks) == late || late_of(p, l->work) == late || late_of(p, l->bytes) == late) s->ways[i] = launch_ways(x, l, s->values);
+  }
+}
 static int fill_shape(struct massrt_exec *x, struct massrt_shape *s, const struct massrt_tensor *in)
 {
   const struct massrt_program *p = x->p;
   for (uint32_t i = 0; i < p->n_syms; i++) {
+    if (is_late(&p->syms[i])) continue;
     int rc = bind_symbol(x, &p->syms[i], in, &s->syms[i]);
     if (rc) return rc;
   }
-  int rc = evaluate(x, s);
+  int rc = evaluate(x, s, 0);
   if (!rc) rc = check_dims(x, in, s->values);
-  if (!rc) rc = check_requires(x, s->values);
+  if (!rc) rc = check_requires(x, s->values, 0);
   if (!rc) rc = size_ios(x, p->inputs, p->n_inputs, s->values, "input", s->io_bytes);
   if (!rc) rc = size_ios(x, p->outputs, p->n_outputs, s->values, "output", s->io_bytes + p->n_inputs);
-  if (!rc) rc = plan(x, s);
+  if (!rc) rc = plan(x, s, 0, NULL);
   if (rc) return rc;
-  for (uint32_t i = 0; i < p->n_launches; i++) s->ways[i] = launch_ways(x, &p->launches[i], s->values);
+  share_work(x, s, 0);
   int64_t *d = s->dims;
   for (uint32_t i = 0; i < p->n_inputs; d += p->inputs[i++].rank) memcpy(d, in[i].dim, p->inputs[i].rank * sizeof *d);
   return MASSRT_OK;
@@ -475,15 +494,18 @@ static int bind_device_arg(struct massrt_exec *x, uint32_t i)
   int rc = x->device->ops->bind(x->device, weights, offset, bytes, &x->args[i]);
   return rc ? device_failed(x, rc) : MASSRT_OK;
 }
-static int bind_args(struct massrt_exec *x)
+/* The words that bind number `late` makes known; 0: those of the inputs, and all that never change. */
+static int bind_args(struct massrt_exec *x, uint32_t late)
 {
   const struct massrt_shape *s = x->shape[0];
-  if (x->device && x->device->ops->unbind) x->device->ops->unbind(x->device);
+  uint8_t *arena = late ? x->late[late - 1].p : x->arena;
+  if (!late && x->device && x->device->ops->unbind) x->device->ops->unbind(x->device);
   for (uint32_t i = 0; i < x->p->n_args; i++) {
     const struct massrt_arg *a = &x->p->args[i];
+    if (late != (a->kind == MASSRT_A_EXPR ? late_of(x->p, a->index) : a->kind == MASSRT_A_BUFFER ? late_of(x->p, x->p->buffers[a->index].bytes) : 0)) continue;
     int rc = on_device(x, a) ? bind_device_arg(x, i) : MASSRT_OK;
     if (rc) return rc;
-    if (a->kind == MASSRT_A_BUFFER && !on_device(x, a)) x->args[i].p = x->arena + s->offset[a->index] + a->offset;
+    if (a->kind == MASSRT_A_BUFFER && !on_device(x, a)) x->args[i].p = arena + s->offset[a->index] + a->offset;
     if (a->kind == MASSRT_A_WEIGHT) x->args[i].p = (uint8_t *)x->p->weights + a->offset;
     if (a->kind == MASSRT_A_EXPR) x->args[i].i = s->values[a->index];
     if (x->device && (a->kind == MASSRT_A_INPUT || a->kind == MASSRT_A_OUTPUT))
@@ -491,13 +513,14 @@ static int bind_args(struct massrt_exec *x)
   }
   return MASSRT_OK;
 }
-static void report_outputs(const struct massrt_exec *x, struct massrt_tensor *out)
+/* Late dims are -1 until the program has run. */
+static void report_outputs(const struct massrt_exec *x, struct massrt_tensor *out, bool ran)
 {
   for (uint32_t i = 0; i < x->p->n_outputs; i++) {
     const struct massrt_io *io = &x->p->outputs[i];
     out[i].elem = io->elem;
     out[i].rank = io->rank;
-    for (uint32_t a = 0; a < io->rank; a++) out[i].dim[a] = x->shape[0]->values[io->dims[a]];
+    for (uint32_t a = 0; a < io->rank; a++) out[i].dim[a] = !ran && late_of(x->p, io->dims[a]) ? -1 : x->shape[0]->values[io->dims[a]];
   }
 }
 int massrt_prepare(struct massrt_exec *x, const struct massrt_tensor *in, struct massrt_tensor *out)
@@ -508,10 +531,10 @@ int massrt_prepare(struct massrt_exec *x, const struct massrt_tensor *in, struct
     rc = find_shape(x, in);
     if (!rc) rc = grow_arena(x, x->shape[0]->arena_bytes);
     if (!rc && x->device) rc = grow_device(x);
-    if (!rc) rc = bind_args(x);
+    if (!rc) rc = bind_args(x, 0);
     x->ready = !rc;
   }
-  if (!rc && out) report_outputs(x, out);
+  if (!rc && out) report_outputs(x, out, false);
   return rc;
 }
 /* A symbol's value where some input states it: by the axis that binds it, or another that is just this symbol. -1: nowhere. */
@@ -535,12 +558,13 @@ int massrt_complete(struct massrt_exec *x, struct massrt_tensor *in)
       if (!value_of(&p->syms[i], in, &s->syms[i])) s->syms[i] = 1;
       continue;
     }
+    if (is_late(&p->syms[i])) continue;
     int64_t by = p->syms[i].by > 1 ? p->syms[i].by : 1, lo = p->syms[i].lo > 1 ? p->syms[i].lo : 1;
     s->syms[i] = stated(p, i, in);
     if (s->syms[i] < 0) s->syms[i] = (lo + by - 1) / by * by;
     rc = check_symbol(x, &p->syms[i], s->syms[i]);
   }
-  if (!rc) rc = evaluate(x, s);
+  if (!rc) rc = evaluate(x, s, 0);
   for (uint32_t i = 0; i < p->n_inputs && !rc; i++)
     for (uint32_t a = 0; a < p->inputs[i].rank; a++)
       if (in[i].dim[a] < 0) in[i].dim[a] = s->values[p->inputs[i].dims[a]];
@@ -573,7 +597,7 @@ static int run_recorded(struct massrt_exec *x)
     if (end) return device_failed(x, end);
     s->generation = x->generation;
   }
-  rc = ops->replay(x->device, s->graph, NULL);
+  rc = ops->replay(x->device, s->graph);
   return rc ? device_failed(x, rc) : MASSRT_OK;
 }
 /* The device copies from and to the stage. */
@@ -583,11 +607,32 @@ static int run_device(struct massrt_exec *x, const struct massrt_tensor *in, str
   uint32_t n = x->p->n_inputs;
   uint64_t at = 0;
   for (uint32_t i = 0; i < n; at += aligned(bytes[i++])) memcpy(x->stage + at, in[i].data, bytes[i]);
-  int rc = x->pieces ? massrt_pieces_run(x) : x->recordable && !x->trace ? run_recorded(x) : x->p->run(x);
+  int rc = x->recordable && !x->trace ? run_recorded(x) : x->p->run(x);
   if (rc) return rc;
   rc = x->device->ops->sync(x->device);
   if (rc) return device_failed(x, rc);
-  for (uint32_t i = 0; !x->pieces && i < x->p->n_outputs; at += aligned(bytes[n + i++])) memcpy(out[i].data, x->stage + at, bytes[n + i]);
+  for (uint32_t i = 0; i < x->p->n_outputs; at += aligned(bytes[n + i++]))
+    if (bytes[n + i]) memcpy(out[i].data, x->stage + at, bytes[n + i]);
+  return MASSRT_OK;
+}
+/* Outputs of late size: into the caller's memory, if there is any. */
+const void *massrt_output(const struct massrt_exec *x, uint32_t i, uint64_t *out_bytes)
+{
+  const struct massrt_program *p = x->p;
+  if (i >= p->n_outputs || !late_io(&p->outputs[i])) return NULL;
+  uint32_t bytes = p->buffers[p->outputs[i].buffer - 1].bytes;
+  *out_bytes = (uint64_t)x->shape[0]->values[bytes];
+  return x->late[p->exprs[bytes].late - 1].p + x->shape[0]->offset[p->outputs[i].buffer - 1];
+}
+static int hand_over(struct massrt_exec *x, struct massrt_tensor *out)
+{
+  for (uint32_t i = 0; i < x->p->n_outputs; i++) {
+    uint64_t bytes;
+    const void *from = out[i].data ? massrt_output(x, i, &bytes) : NULL;
+    if (!from) continue;
+    if (out[i].bytes < bytes) return fail(x, MASSRT_E_USAGE, "output \"%s\": %llu bytes at this memory, %llu are needed", x->p->outputs[i].name, (unsigned long long)out[i].bytes, (unsigned long long)bytes);
+    memcpy(out[i].data, from, bytes);
+  }
   return MASSRT_OK;
 }
 int massrt_run(struct massrt_exec *x, const struct massrt_tensor *in, struct massrt_tensor *out)
@@ -608,8 +653,8 @@ int massrt_run(struct massrt_exec *x, const struct massrt_tensor *in, struct mas
     rc = p->run(x);
   }
   if (rc) return x->error[0] ? rc : fail(x, rc, "the program returned %d", rc);
-  report_outputs(x, out);
-  return MASSRT_OK;
+  report_outputs(x, out, true);
+  return hand_over(x, out);
 }
 
 /* ---- what emitted code calls ---- */
@@ -617,7 +662,6 @@ static int launch_on_device(struct massrt_exec *x, uint32_t launch)
 {
   const struct massrt_launch *l = &x->p->launches[launch];
   int64_t blocks = x->shape[0]->values[l->tasks], ns = 0, start = x->trace ? massrt_now_ns() : 0;
-  if (blocks > 0 && x->pieces && !massrt_piece_queues(x)) return MASSRT_OK;
   int rc = blocks > 0 ? x->device->ops->launch(x->device, l->kernel, x->args + l->first_arg, blocks, x->trace ? &ns : NULL) : MASSRT_OK;
   if (rc) return fail(x, rc, "kernel %s (%s): %s", x->p->kernels[l->kernel].name, l->nodes ? l->nodes : "", x->device->error);
   if (x->trace) x->trace(x->trace_arg, launch, start, start + ns);
@@ -651,9 +695,6 @@ static int copy_with_device(struct massrt_exec *x, uint32_t from, uint32_t to, u
 {
   const struct massrt_device_ops *ops = x->device->ops;
   bool from_device = on_device(x, &x->p->args[from]), to_device = on_device(x, &x->p->args[to]);
-  if (x->pieces && (!bytes || !to_device)) return MASSRT_OK;
-  if (x->pieces && !from_device) return massrt_piece_copy(x, x->args[to], x->args[from].p, bytes);
-  if (x->pieces && !massrt_piece_queues(x)) return MASSRT_OK;
   int rc = !bytes ? MASSRT_OK
          : !from_device ? ops->to_device(x->device, x->args[to], x->args[from].p, bytes)
          : to_device    ? ops->inside(x->device, x->args[to], x->args[from], bytes)
@@ -682,4 +723,41 @@ int massrt_loop_again(struct massrt_exec *x, uint32_t first_arg)
   int64_t trip, i = ++*counter_at(x, first_arg + 2);
   memcpy(&trip, x->args[first_arg + 1].p, sizeof trip);                             /* an input may lie anywhere */
   return i < trip && *(const uint8_t *)x->args[first_arg].p != 0;
+}
+
+/* ---- sizes that are known in mid-run ---- */
+static int grow_late(struct massrt_exec *x, struct massrt_block *b, uint64_t bytes)
+{
+  if (b->p && bytes <= b->bytes) return MASSRT_OK;
+  massrt_release(&x->mem, b->p, b->bytes);
+  b->bytes = 0;
+  b->p = massrt_alloc(&x->mem, bytes, MASSRT_ALIGN);
+  if (!b->p) return fail(x, MASSRT_E_MEMORY, "no memory: %llu bytes are needed for values whose size was computed", (unsigned long long)bytes);
+  b->bytes = bytes;
+  return MASSRT_OK;
+}
+int massrt_bind(struct massrt_exec *x, uint32_t arg, uint32_t first_sym, uint32_t n)
+{
+  struct massrt_shape *s = x->shape[0];
+  uint32_t late = x->p->syms[first_sym].input;
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    const struct massrt_sym *y = &x->p->syms[first_sym + i];
+    int64_t v;
+    memcpy(&v, (const char *)x->args[arg].p + i * sizeof v, sizeof v);
+    s->syms[first_sym + i] = v < y->lo ? y->lo : v > y->hi ? y->hi : v;
+  }
+  int rc = evaluate(x, s, late);
+  if (!rc) rc = check_requires(x, s->values, late);
+  if (!rc) rc = plan(x, s, late, &bytes);
+  if (!rc) rc = grow_late(x, &x->late[late - 1], bytes);
+  if (!rc) rc = bind_args(x, late);
+  if (!rc) share_work(x, s, late);
+  return rc;
+}
+int massrt_call(struct massrt_exec *x, uint32_t fn, uint32_t first_arg, uint32_t tasks_expr)
+{
+  int64_t tasks = x->shape[0]->values[tasks_expr], threads = massrt_pool_threads(x->pool);
+  if (tasks > 0) massrt_pool_run(x->pool, massrt_host_fn[fn], x->args + first_arg, tasks, (int)(tasks < threads ? tasks : threads));
+  return MASSRT_OK;
 }

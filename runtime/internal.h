@@ -33,9 +33,9 @@ void massrt_pool_wake(struct massrt_pool *p);                                   
 
 /* ---- instances (exec.c) ---- */
 struct massrt_device;                                                             /* device.h */
-struct massrt_pieces;                                                             /* pieces.h */
 struct massrt_shape;                                                              /* what belongs to one set of input shapes */
 enum { MASSRT_SHAPES = 8 };
+struct massrt_block { uint8_t *p; uint64_t bytes; };
 struct massrt_exec {
   const struct massrt_program *p;
   const struct massrt_version *v;
@@ -45,6 +45,7 @@ struct massrt_exec {
   uint32_t n_shapes, n_dims;                                                      /* n_dims: of all inputs together */
   bool ready;                                                                     /* args belong to shape[0] */
   uint8_t *arena; uint64_t arena_bytes;
+  struct massrt_block *late;                                                      /* of each bind: what has a size since then */
   struct massrt_device *device;                                                   /* place 1, or NULL */
   uint64_t device_bytes;                                                          /* of its arena */
   uint8_t *stage; uint64_t stage_bytes;                                           /* inputs, then outputs, where the device copies from and to; NULL: no device */
@@ -53,7 +54,6 @@ struct massrt_exec {
   union massrt_word *args;
   uint32_t *io_args; uint32_t n_io_args;                                          /* arguments that point into inputs and outputs */
   void (*trace)(void *arg, uint32_t launch, int64_t start_ns, int64_t end_ns); void *trace_arg;  /* called after each launch when set */
-  struct massrt_pieces *pieces;                                                   /* while the device's own time is measured, else NULL */
   char error[512];
 };
 void massrt_signature_of(const struct massrt_program *p, const struct massrt_io *io, struct massrt_signature *out);

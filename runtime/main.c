@@ -134,11 +134,21 @@ static int make_outputs(struct cli *c)
   for (uint32_t i = 0; i < c->p->n_outputs; i++) {
     struct massrt_tensor *t = &c->out[i];
     uint64_t elems;
+    if (c->p->outputs[i].buffer) continue;      /* the instance's own */
     massrt_shape_bytes(t->elem, t->rank, t->dim, &elems, &t->bytes);
     t->data = cli_alloc(t->bytes);
     if (!t->data) return cli_no_memory(c);
   }
   return 0;
+}
+int cli_run(struct cli *c)
+{
+  for (uint32_t i = 0; i < c->p->n_outputs; i++)
+    if (c->p->outputs[i].buffer) c->out[i].data = NULL;
+  int rc = massrt_run(c->x, c->in, c->out);
+  for (uint32_t i = 0; i < c->p->n_outputs && !rc; i++)
+    if (c->p->outputs[i].buffer) c->out[i].data = (void *)massrt_output(c->x, i, &c->out[i].bytes);
+  return rc;
 }
 static int run_model(struct cli *c)
 {
@@ -154,7 +164,7 @@ static int run_model(struct cli *c)
   if (c->json) printf("{");
   if (c->bench) rc = cli_bench(c);
   if (!rc && c->profile) rc = cli_profile(c);
-  if (!rc && !c->bench && !c->profile && (rc = massrt_run(c->x, c->in, c->out))) cli_fail(c, rc, "%s", massrt_error(c->x));
+  if (!rc && !c->bench && !c->profile && (rc = cli_run(c))) cli_fail(c, rc, "%s", massrt_error(c->x));
   if (!rc) rc = cli_write_outputs(c);
   if (!rc && c->expects.n) rc = cli_compare(c);
   else if (!rc && (c->top || (!c->outputs.n && !c->bench && !c->profile))) cli_summary(c);
@@ -191,6 +201,8 @@ int main(int argc, char **argv)
   }
   massrt_destroy(c.x);
   free_tensors(c.in, c.p->n_inputs);
+  for (uint32_t i = 0; c.out && i < c.p->n_outputs; i++)
+    if (c.p->outputs[i].buffer) c.out[i].data = NULL;
   free_tensors(c.out, c.p->n_outputs);
   free(lists);
   return rc;

@@ -2,7 +2,7 @@
  *
  * Owns: instances of a model, the thread pool, tensor files, the command line of executables (main.c).
  * Needs: abi.h, libc, libm, threads.  Never: includes the compiler's headers, prints or exits unasked (main.c alone does), allocates while a model runs whose
- *        shapes are prepared.
+ *        shapes are prepared, but for values whose size it computes from data.
  * Plain C, usable from C++. One run at a time per instance; instances of one model share its weights. All functions return a massrt_status; the text of the
  * last error belongs to the instance. */
 #ifndef MASSRT_H
@@ -50,8 +50,10 @@ int massrt_output_signature(const struct massrt_exec *x, uint32_t i, struct mass
 /* Makes the instance ready for inputs of these shapes: symbols, requirements, memory plan, argument blocks. Called by run when the
  * shapes differ from the last ones. Data is looked at for inputs whose values state sizes (a shape, axes) only. Output types and shapes are written to outputs (data untouched) when outputs is not NULL. */
 int massrt_prepare(struct massrt_exec *x, const struct massrt_tensor *inputs, struct massrt_tensor *outputs);
-/* Outputs: data and bytes are the caller's; type and shape come back. */
+/* Outputs: data and bytes are the caller's; type and shape come back. Where a dim depends on the data (-1 after prepare) data may be NULL: massrt_output tells where the
+ * result lies until the next run; NULL for other outputs. */
 int massrt_run(struct massrt_exec *x, const struct massrt_tensor *inputs, struct massrt_tensor *outputs);
+const void *massrt_output(const struct massrt_exec *x, uint32_t i, uint64_t *out_bytes);
 #ifdef __cplusplus
 }
 #endif

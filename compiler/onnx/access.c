@@ -168,40 +168,91 @@ bool onnx_ints(struct onnx_ctx *c, const char *name, int slot, struct onnx_ints 
   *out = (struct onnx_ints){ true, k, v };
   return true;
 }
-/* The form of a value that is computed from inputs: their elements become symbols, which the runtime reads before it plans. Only asked for where an operator needs
- * numbers, so that other inputs stay data. */
+/* The value outside that a body's parameter stands for: itself where that is no captured one. */
+static struct ir_value *outermost(struct onnx_ctx *c, struct ir_value *v)
+{
+  for (struct onnx_frame *f = c->im->frame; f; f = f->up)
+    for (uint32_t i = 0; i < f->outer.n; i++)
+      if (f->inner.v[i] == v) { v = f->outer.v[i]; break; }
+  return v;
+}
+static struct ir_node *bind_of(struct ir_value *v)
+{
+  for (uint32_t i = 0; i < v->uses.n; i++)
+    if (v->uses.v[i]->op == IR_OP_bind) return v->uses.v[i];
+  return NULL;
+}
+/* Behind v, where all of its readers can see it; they read the bind's result from here on. */
+bool onnx_bind(struct onnx_ctx *c, struct ir_value *v, int64_t lo, int64_t hi, const struct ir_ix *most, const struct ir_ix *const **out)
+{
+  struct ir_value *o = outermost(c, v);
+  int64_t n;
+  if (o->type->rank > 1 || !ir_type_static(o->type, NULL, &n) || n > 64) return false;
+  if (o->def && o->def->op == IR_OP_bind) { *out = ir_attr_find(o->def, "syms")->ix; return true; }
+  struct ir_builder b = *c->b;
+  b.g = o->graph;
+  b.at = o->def ? o->def->next : o->graph->first;
+  struct ir_value *x = o->type->elem == IR_i64 ? o : ir_cast(&b, o, IR_i64);
+  if (!x) return false;
+  struct ir_node *bind = bind_of(x);
+  if (!bind) {
+    const struct ir_ix **s = IR_NEWN(c->m->arena, const struct ir_ix *, n + 1);
+    for (int64_t i = 0; i < n; i++) s[i] = ir_late_symbol(c->m, ir_arena_printf(c->m->arena, "%s.size", c->op ? c->op : "late"), lo, hi, most);
+    struct ir_attr a = ir_attr_ixs(c->m, "syms", s, (unsigned)n);
+    if (x != o) b.at = x->def->next;
+    bind = ir_build(&b, IR_OP_bind, &x, 1, &a, 1);
+    if (!bind) return false;
+    b.at = bind->next;
+    struct ir_value *with = x == o ? bind->out[0] : ir_cast(&b, bind->out[0], o->type->elem);
+    IR_VEC(struct ir_node *) readers = { 0 };
+    for (uint32_t i = 0; i < o->uses.n; i++) ir_push(c->arena, &readers, o->uses.v[i]);
+    for (uint32_t i = 0; i < readers.n; i++)
+      for (unsigned k = 0; k < readers.v[i]->n_in; k++)
+        if (readers.v[i]->in[k] == o && readers.v[i] != bind && readers.v[i] != x->def && readers.v[i] != with->def) ir_node_set_in(readers.v[i], k, with);
+  }
+  *out = ir_attr_find(bind, "syms")->ix;
+  return true;
+}
+/* The form of a value that is computed from inputs: their elements become symbols, which the runtime reads before it plans; what is computed from data becomes
+ * symbols that it reads in mid-run. Only asked for where an operator needs numbers, so that other inputs stay data. */
 enum { FORM_DEPTH = 32, FORM_MAX = 64 };
-static bool demand_form(struct onnx_ctx *c, struct ir_value *v, bool floats, unsigned depth)
+static bool demand_form(struct onnx_ctx *c, struct ir_value *v, bool floats, unsigned depth, struct onnx_ixs *out)
 {
   int64_t n;
+  struct onnx_ixs unused;
+  *out = (struct onnx_ixs){ true, v->form_n, v->form };
   if (v->form) return true;
   if (depth > FORM_DEPTH || v->type->rank > 1 || !ir_type_static(v->type, NULL, &n) || n > FORM_MAX || (v->type->elem == IR_bool && !floats)) return false;
   if (ir_elem_class(v->type->elem) == 'F' && !floats) return false;
-  if (v->def) {
-    for (unsigned i = 0; i < v->def->n_in; i++) demand_form(c, v->def->in[i], false, depth + 1);
-    return ir_op_def(v->def->op)->form && ir_op_def(v->def->op)->form(c->m, v->def) && v->form;
+  if (v->def && ir_op_def(v->def->op)->form) {
+    struct ir_node *d = v->def;
+    for (unsigned i = 0; i < d->n_in; i++) demand_form(c, d->in[i], false, depth + 1, &unused);
+    if (ir_op_def(d->op)->form(c->m, d) && v->form) { *out = (struct onnx_ixs){ true, v->form_n, v->form }; return true; }
   }
-  if (v->graph != c->m->main) return false;
+  if (v->def || v->graph != c->m->main) {
+    if (ir_elem_class(v->type->elem) == 'F' || !onnx_bind(c, v, -INT32_MAX, INT32_MAX, NULL, &out->v)) return false;
+    out->n = (unsigned)n;
+    if (!v->def) { v->form = out->v; v->form_n = out->n; }          /* a parameter of a body */
+    return true;
+  }
   const struct ir_ix **e = IR_NEWN(c->m->arena, const struct ir_ix *, n + 1);
   for (int64_t i = 0; i < n; i++) e[i] = ir_value_symbol(c->m, v->index, (unsigned)i);
-  v->form = e;
-  v->form_n = (unsigned)n;
+  v->form = out->v = e;
+  v->form_n = out->n = (unsigned)n;
   return true;
 }
 bool onnx_number(struct onnx_ctx *c, unsigned slot, const struct ir_ix **out)
 {
   struct ir_value *x = onnx_in(c, slot);
-  if (!x || !demand_form(c, x, true, 0) || x->form_n != 1) return false;
-  *out = x->form[0];
+  struct onnx_ixs form;
+  if (!x || !demand_form(c, x, true, 0, &form) || form.n != 1) return false;
+  *out = form.v[0];
   return true;
 }
 bool onnx_ixs(struct onnx_ctx *c, const char *name, int slot, struct onnx_ixs *out)
 {
   struct ir_value *x = slot >= 0 ? onnx_in(c, (unsigned)slot) : NULL;
-  if (x && x->type->rank <= 1 && (x->form || demand_form(c, x, false, 0))) {
-    *out = (struct onnx_ixs){ true, x->form_n, x->form };
-    return true;
-  }
+  if (x && x->type->rank <= 1 && demand_form(c, x, false, 0, out)) return true;
   struct onnx_ints v;
   TRY(onnx_ints(c, name, slot, &v));
   const struct ir_ix **e = IR_NEWN(c->arena, const struct ir_ix *, v.n);

@@ -106,6 +106,11 @@ bool onnx_axes_known(struct onnx_ctx *c, int slot);   /* no operand, or one whos
 /* Without the axes of s (their sizes do not count). */
 struct ir_value *onnx_drop_axset(struct onnx_ctx *c, struct ir_value *x, const struct onnx_axset *s);
 
+/* The elements of v (integer, rank 0 or 1, of known length) as symbols that are bound while the model runs (core: bind), within lo..hi and, unless NULL, at most `most`. Every
+ * reader of v sees them. The same value gives the same symbols. */
+bool onnx_bind(struct onnx_ctx *c, struct ir_value *v, int64_t lo, int64_t hi, const struct ir_ix *most, const struct ir_ix *const **out);
+/* The places where mask (bool, rank 1) holds: i64[s], s late. */
+struct ir_value *onnx_places(struct onnx_ctx *c, struct ir_value *mask);
 /* A size that is computed from values which the model reads: checked not to be negative when it runs, and not looked into while it is compiled. */
 const struct ir_ix *onnx_read_size(struct onnx_ctx *c, const struct ir_ix *e);
 

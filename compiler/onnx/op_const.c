@@ -69,11 +69,24 @@ bool import_constant_of_shape(struct onnx_ctx *c)
 
 /* ---- grids ---- */
 /* start + delta * i in the operands' type; sizes must be known, or expressions of dims. */
+/* Of floats that are computed: the count is, too. */
+static bool range_of_data(struct onnx_ctx *c)
+{
+  enum ir_elem e = c->in[0]->type->elem;
+  struct ir_value *x[3], *i;
+  for (unsigned k = 0; k < 3; k++) x[k] = ir_cast(c->b, c->in[k], IR_f64);
+  struct ir_value *n = onnx_1(c, IR_OP_ceil, onnx_2(c, IR_OP_div, onnx_2(c, IR_OP_sub, x[1], x[0]), x[2]));
+  const struct ir_ix *const *size, *at = ir_ix_coord(c->m->ixs, 0);
+  n = ir_cast(c->b, onnx_2(c, IR_OP_max, n, onnx_const(c, IR_f64, 0)), IR_i64);
+  if (!onnx_bind(c, n, 0, INT32_MAX, NULL, &size)) return false;
+  i = ir_cast(c->b, onnx_index(c, IR_i64, 1, size, &at, 1), IR_f64);
+  return onnx_out(c, ir_cast(c->b, onnx_2(c, IR_OP_add, onnx_2(c, IR_OP_mul, i, x[2]), x[0]), e));
+}
 static bool range_floats(struct onnx_ctx *c)
 {
   double v[3];
   for (unsigned i = 0; i < 3; i++)
-    if (!ir_value_is_splat(c->in[i], &v[i])) return onnx_bad(c, IR_M0303, "operand %u is only known at run time", i);
+    if (!ir_value_is_splat(c->in[i], &v[i])) return range_of_data(c);
   double n = ceil((v[1] - v[0]) / v[2]);
   if (!(n < 1 << 30)) return onnx_bad(c, IR_M0201, "the range has %g elements", n);
   const struct ir_ix *dim = onnx_k(c, n > 0 ? (int64_t)n : 0), *e = ir_ix_coord(c->m->ixs, 0);

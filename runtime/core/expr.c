@@ -27,10 +27,11 @@ static bool value(const struct massrt_expr *x, int64_t a, int64_t b, int64_t *ou
   }
 }
 static bool unary(uint32_t op) { return op == MASSRT_X_GE0 || op == MASSRT_X_EQ0; }
-int massrt_eval_exprs(const struct massrt_expr *x, uint32_t n, const int64_t *syms, uint32_t n_syms, int64_t *values, uint32_t *out_bad)
+int massrt_eval_exprs(const struct massrt_expr *x, uint32_t n, uint32_t late, const int64_t *syms, uint32_t n_syms, int64_t *values, uint32_t *out_bad)
 {
   for (uint32_t i = 0; i < n; i++) {
     bool ok;
+    if (x[i].late != late) continue;
     if (x[i].op == MASSRT_X_CONST) { values[i] = x[i].k; continue; }
     if (x[i].op == MASSRT_X_SYM) {
       ok = x[i].k >= 0 && x[i].k < n_syms;

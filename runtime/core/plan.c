@@ -111,15 +111,16 @@ int massrt_plan(struct massrt_span *b, uint32_t n, uint64_t align, void *workspa
   *out_live = live;
   return 0;
 }
-int massrt_plan_place(const struct massrt_program *p, uint32_t place, const int64_t *values, struct massrt_span *spans, void *workspace, int64_t *offset, int64_t *out_total,
+static bool mine(const struct massrt_program *p, uint32_t i, uint32_t place, uint32_t late) { return p->buffers[i].place == place && p->exprs[p->buffers[i].bytes].late == late; }
+int massrt_plan_place(const struct massrt_program *p, uint32_t place, uint32_t late, const int64_t *values, struct massrt_span *spans, void *workspace, int64_t *offset, int64_t *out_total,
                       int64_t *out_live)
 {
   uint32_t n = 0;
   for (uint32_t i = 0; i < p->n_buffers; i++)
-    if (p->buffers[i].place == place) spans[n++] = (struct massrt_span){ values[p->buffers[i].bytes], p->buffers[i].first, p->buffers[i].last, 0 };
+    if (mine(p, i, place, late)) spans[n++] = (struct massrt_span){ values[p->buffers[i].bytes], p->buffers[i].first, p->buffers[i].last, 0 };
   if (massrt_plan(spans, n, p->places[place].align, workspace, out_total, out_live)) return -1;
   n = 0;
   for (uint32_t i = 0; i < p->n_buffers && offset; i++)
-    if (p->buffers[i].place == place) offset[i] = spans[n++].offset;
+    if (mine(p, i, place, late)) offset[i] = spans[n++].offset;
   return 0;
 }

@@ -16,8 +16,8 @@ uint64_t massrt_plan_workspace(uint32_t n);
  *   *out_live   largest sum of (rounded) buffers alive at one step: no plan is smaller
  * Returns 0, or -1 when a size is negative, first > last, or a sum overflows; then the offsets mean nothing. Same input, same offsets. */
 int massrt_plan(struct massrt_span *b, uint32_t n, uint64_t align, void *workspace, int64_t *out_total, int64_t *out_live);
-/* The same for the buffers of a program that lie at one place, whose sizes are rows of values; spans: memory for n_buffers of them. offset[i], where offset is not
+/* The same for the buffers of a program that lie at one place and whose size bind number `late` makes known (0: the inputs), whose sizes are rows of values; spans: memory for n_buffers of them. offset[i], where offset is not
  * NULL, becomes that of buffer i; those of other places stay. */
-int massrt_plan_place(const struct massrt_program *p, uint32_t place, const int64_t *values, struct massrt_span *spans, void *workspace, int64_t *offset, int64_t *out_total,
+int massrt_plan_place(const struct massrt_program *p, uint32_t place, uint32_t late, const int64_t *values, struct massrt_span *spans, void *workspace, int64_t *offset, int64_t *out_total,
                       int64_t *out_live);
 #endif

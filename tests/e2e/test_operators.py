@@ -226,8 +226,78 @@ def microsoft_bert():
     agrees(m, [{"i": rng.integers(0, 20, (2, n)).astype(np.int32), "seg": rng.integers(0, 2, (2, n)).astype(np.int32), "m": (np.arange(n) < np.array([[n], [n - 2]])).astype(np.int32)} for n in (5, 9)])
 
 
+# ---- sizes that depend on data: what detectors end in, as exporters write it; also when nothing is found ----
+def nms_as_tf2onnx_writes_it():
+    """boxes [n,4], scores [n]: NMS, its third column, boxes and scores gathered by it, and as many as a padded result wants."""
+    nodes = [h.make_node("Unsqueeze", ["b", "zero"], ["b3"]), h.make_node("Unsqueeze", ["s", "zeroone"], ["s3"]), h.make_node("NonMaxSuppression", ["b3", "s3", "most", "iou", "least"], ["sel"]),
+             h.make_node("Slice", ["sel", "two", "three", "one"], ["col"]), h.make_node("Squeeze", ["col", "one"], ["at"]), h.make_node("Gather", ["b", "at"], ["boxes"]), h.make_node("Gather", ["s", "at"], ["kept"]),
+             h.make_node("Unsqueeze", ["kept", "one"], ["kept2"]), h.make_node("Concat", ["boxes", "kept2"], ["y"], axis=1), h.make_node("Shape", ["at"], ["count"]),
+             h.make_node("Range", ["i0", "cs", "i1"], ["numbers"]), h.make_node("Squeeze", ["count", "zero"], ["cs"])]
+    w = {"zero": np.array([0]), "zeroone": np.array([0, 1]), "one": np.array([1]), "two": np.array([2]), "three": np.array([3]), "most": np.array([10]), "iou": np.float32([0.5]), "least": np.float32([0.3]),
+         "i0": np.int64(0), "i1": np.int64(1)}
+    m = model(nodes, [("b", F, ["n", 4]), ("s", F, ["n"])], ["y", "count", "numbers"], w)
+    agrees(m, [{"b": boxes(n, seed=n), "s": (0.1 if n == 9 else 1) * uniform(n, seed=n + 1)} for n in (1, 9, 50, 300)])
+
+
+def boxes(*shape, seed=0):
+    p = np.random.default_rng(seed).random((*shape, 4), dtype=np.float32)
+    return np.concatenate([p[..., :2], p[..., :2] + 0.3 * p[..., 2:]], -1)
+
+
+def uniform(*shape, seed=0):
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+def multiclass_nms_as_paddle2onnx_writes_it():
+    """NMS of all classes, the kept ones' scores by flat places, the best k = min(count, 20) of them, their labels and boxes."""
+    nodes = [h.make_node("NonMaxSuppression", ["b", "s", "most", "iou", "least"], ["sel"]), h.make_node("Gather", ["sel", "c1"], ["cls"], axis=1), h.make_node("Gather", ["sel", "c2"], ["box"], axis=1),
+             h.make_node("Squeeze", ["cls", "axis1"], ["cls1"]), h.make_node("Squeeze", ["box", "axis1"], ["box1"]), h.make_node("Shape", ["s"], ["ss"]), h.make_node("Gather", ["ss", "c2"], ["n"]),
+             h.make_node("Mul", ["cls1", "n"], ["row"]), h.make_node("Add", ["row", "box1"], ["flat"]), h.make_node("Reshape", ["s", "minus"], ["sf"]), h.make_node("Gather", ["sf", "flat"], ["kept"]),
+             h.make_node("Shape", ["kept"], ["count"]), h.make_node("Concat", ["count", "top"], ["both"], axis=0), h.make_node("ReduceMin", ["both"], ["k"], axes=[0], keepdims=1),
+             h.make_node("TopK", ["kept", "k"], ["best", "order"]), h.make_node("Gather", ["cls1", "order"], ["label"]), h.make_node("Gather", ["box1", "order"], ["which"]),
+             h.make_node("Squeeze", ["b", "axis0"], ["b2"]), h.make_node("Gather", ["b2", "which"], ["bb"]), h.make_node("Cast", ["label"], ["lf"], to=F), h.make_node("Unsqueeze", ["lf", "axis1"], ["l2"]),
+             h.make_node("Unsqueeze", ["best", "axis1"], ["s2"]), h.make_node("Concat", ["l2", "s2", "bb"], ["y"], axis=1)]
+    w = {"most": np.array([5]), "iou": np.float32([0.4]), "least": np.float32([0.5]), "c1": np.array([1]), "c2": np.array([2]), "axis0": np.array([0]), "axis1": np.array([1]), "minus": np.array([-1]), "top": np.array([20])}
+    m = model(nodes, [("b", F, [1, "n", 4]), ("s", F, [1, 6, "n"])], ["y", "sel"], w)
+    agrees(m, [{"b": boxes(1, n, seed=n), "s": scale * uniform(1, 6, n, seed=n)} for n, scale in ((4, 1), (40, 1), (40, 0.4), (200, 1))])
+
+
+def batched_nms_of_centers():
+    m = model([h.make_node("NonMaxSuppression", ["b", "s", "most", "iou"], ["y"], center_point_box=1)], [("b", F, ["m", "n", 4]), ("s", F, ["m", "c", "n"]), ("most", T.INT64, [1])], ["y"], {"iou": np.float32([0.3])})
+    agrees(m, [{"b": uniform(m_, n, 4, seed=n), "s": np.round(normal(m_, 2, n, seed=n), 1), "most": np.array([k])} for m_, n, k in ((2, 30, 7), (1, 5, 0), (3, 64, 1000))])
+
+
+def places_of_non_zeros():
+    """Boolean indexing as PyTorch writes it, in a fused neighbourhood: NonZero, Transpose, GatherND, a convolution whose batch is what was found; and sums over it."""
+    nodes = [h.make_node("Greater", ["x", "limit"], ["mask"]), h.make_node("NonZero", ["mask"], ["nz"]), h.make_node("Transpose", ["nz"], ["at"], perm=[1, 0]), h.make_node("GatherND", ["x", "at"], ["v0"]),
+             h.make_node("Relu", ["v0"], ["v"]), h.make_node("ReduceSum", ["v"], ["total"], keepdims=0), h.make_node("ReduceSum", ["x", "axis1"], ["rows"], keepdims=0), h.make_node("Greater", ["rows", "zero"], ["good"]),
+             h.make_node("Compress", ["x", "good"], ["c"], axis=0), h.make_node("MatMul", ["c", "w"], ["cw"]), h.make_node("Tanh", ["cw"], ["t"]), h.make_node("Shape", ["nz"], ["shape"]),
+             h.make_node("ConstantOfShape", ["shape"], ["filled"], value=nh.from_array(np.float32([2]))), h.make_node("ScatterND", ["x", "at", "v"], ["scattered"])]
+    m = model(nodes, [("x", F, ["n", 12])], ["nz", "v", "total", "t", "filled", "scattered"], {"limit": np.float32(0.5), "zero": np.float32(0), "axis1": np.array([1]), "w": normal(12, 5)})
+    agrees(m, [{"x": x} for x in (normal(3, 12), normal(40, 12), -np.abs(normal(4, 12)), normal(1, 12))])
+
+
+def unique_of_data():
+    for more in {}, {"sorted": 0}, {"axis": 1}, {"axis": 0, "sorted": 0}:
+        m = model([h.make_node("Unique", ["x"], ["y", "first", "inverse", "counts"], **more)], [("x", T.INT64, ["n", "m"])], ["y", "first", "inverse", "counts"])
+        agrees(m, [{"x": np.random.default_rng(n).integers(-2, 2, (n, k))} for n, k in ((1, 1), (7, 3), (40, 2))])
+
+
+def shapes_computed_from_data():
+    """Reshape, Expand, Slice, Tile and Range by numbers that are sums of data."""
+    nodes = [h.make_node("ReduceSum", ["i", "axis0"], ["k"], keepdims=1), h.make_node("Concat", ["k", "minus"], ["to"], axis=0), h.make_node("Reshape", ["x", "to"], ["r"]),
+             h.make_node("Slice", ["x", "zero", "k"], ["sl"]), h.make_node("Exp", ["sl"], ["e"]), h.make_node("Concat", ["k", "one"], ["ex"], axis=0), h.make_node("Expand", ["row", "ex"], ["expanded"]),
+             h.make_node("Tile", ["row", "k"], ["tiled"]), h.make_node("Squeeze", ["k", "zero"], ["ks"]), h.make_node("Range", ["s0", "ks", "s1"], ["numbers"]), h.make_node("Pad", ["x", "pads"], ["padded"]),
+             h.make_node("Concat", ["zero", "k"], ["pads"], axis=0)]
+    w = {"axis0": np.array([0]), "zero": np.array([0]), "one": np.array([1]), "minus": np.array([-1]), "row": normal(3), "s0": np.int64(0), "s1": np.int64(1)}
+    agrees(model(nodes, [("x", F, [24]), ("i", T.INT64, ["n"])], ["r", "e", "expanded", "tiled", "numbers", "padded"], w), [{"x": normal(24), "i": np.array(i)} for i in ([1, 2, 3], [4], [8, 4, 12])])
+
+
+dynamic_sizes = [nms_as_tf2onnx_writes_it, multiclass_nms_as_paddle2onnx_writes_it, batched_nms_of_centers, places_of_non_zeros, unique_of_data, shapes_computed_from_data]
+
+
 for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
         resize_by_scales, grid_sample, roi_align, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
-        microsoft_maps, microsoft_fused, microsoft_bert:
+        microsoft_maps, microsoft_fused, microsoft_bert, *dynamic_sizes:
     cases.append((f.__name__, f))
 main()

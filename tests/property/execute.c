@@ -100,6 +100,8 @@ static int run_steps(struct massrt_exec *x)
     case MASSRT_S_LAUNCH: rc = massrt_launch(x, s->a); break;
     case MASSRT_S_COPY: rc = massrt_copy(x, s->a, s->b, s->c); break;
     case MASSRT_S_STACK: rc = massrt_stack(x, s->a, s->b, s->c); break;
+    case MASSRT_S_BIND: rc = massrt_bind(x, s->a, s->b, s->c); break;
+    case MASSRT_S_CALL: rc = massrt_call(x, s->a, s->b, s->c); break;
     case MASSRT_S_LOOP:
       rc = massrt_loop_begin(x, s->a);
       if (!massrt_loop_again(x, s->a)) i = s->b;

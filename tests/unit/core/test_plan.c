@@ -141,7 +141,7 @@ START_TEST(size_expressions)
   static const int64_t want[] = { -5, 3, -2, 4, -1, 64, -64, -5, 3, 0, 1, 64 };
   int64_t v[12], n = -5;
   uint32_t bad = 77;
-  ck_assert_int_eq(massrt_eval_exprs(x, 12, &n, 1, v, &bad), 0);
+  ck_assert_int_eq(massrt_eval_exprs(x, 12, 0, &n, 1, v, &bad), 0);
   for (int i = 0; i < 12; i++) ck_assert_int_eq(v[i], want[i]);
   ck_assert_uint_eq(bad, 77);
 }
@@ -156,7 +156,7 @@ START_TEST(expressions_without_value)
     struct massrt_expr x[5] = { { .op = MASSRT_X_CONST, .k = 0 }, { .op = MASSRT_X_CONST, .k = INT64_MAX }, { .op = MASSRT_X_CONST, .k = 2 }, { .op = MASSRT_X_CONST, .k = -1 }, wrong[i] };
     int64_t v[5], n = 1;
     uint32_t bad = 0;
-    ck_assert_int_eq(massrt_eval_exprs(x, 5, &n, 1, v, &bad), -1);
+    ck_assert_int_eq(massrt_eval_exprs(x, 5, 0, &n, 1, v, &bad), -1);
     ck_assert_uint_eq(bad, 4);
   }
 }

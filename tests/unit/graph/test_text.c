@@ -209,7 +209,7 @@ END_TEST
 
 /* ---- wrong text ---- */
 static const struct { const char *text, *says; } wrong[] = {
-  { "", "expected dims, value, const or graph" },
+  { "", "expected dims, late, value, const or graph" },
   { "graph g (%x: f32[2]) -> %y {\n}\n", "line 1: value %y is used before it is defined" },
   { "graph g (%x: f32[2]) -> %1 {\n  %1 = exp %2 : f32[2]\n}\n", "line 2: value %2 is used before" },
   { "graph g (%x: f32[2]) -> %1 {\n  %1 = frob %x : f32[2]\n}\n", "line 2: unknown op" },
