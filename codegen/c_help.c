@@ -125,6 +125,16 @@ static const struct row { const char *name, *needs, *text, *opencl; bool typed; 
     "$F void ldmatrix_4(unsigned *r, const void *row) {\n"
     "  asm volatile(\"ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\" : \"=r\"(r[0]), \"=r\"(r[1]), \"=r\"(r[2]), \"=r\"(r[3]) : \"r\"(shared_address(row)) : \"memory\");\n}",
     NULL, false },
+  { "ldmatrix_1t", "shared_address",
+    "$F void ldmatrix_1t(unsigned *r, const void *row) {\n"
+    "  asm volatile(\"ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];\" : \"=r\"(r[0]) : \"r\"(shared_address(row)) : \"memory\");\n}", NULL, false },
+  { "ldmatrix_2t", "shared_address",
+    "$F void ldmatrix_2t(unsigned *r, const void *row) {\n"
+    "  asm volatile(\"ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];\" : \"=r\"(r[0]), \"=r\"(r[1]) : \"r\"(shared_address(row)) : \"memory\");\n}", NULL, false },
+  { "ldmatrix_4t", "shared_address",
+    "$F void ldmatrix_4t(unsigned *r, const void *row) {\n"
+    "  asm volatile(\"ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\" : \"=r\"(r[0]), \"=r\"(r[1]), \"=r\"(r[2]), \"=r\"(r[3]) : \"r\"(shared_address(row)) : "
+    "\"memory\");\n}", NULL, false },
 };
 
 /* Ends of an integer type: what is below $A becomes $M, what is from $B on $X. */

@@ -175,7 +175,7 @@ void c_ldmatrix(struct cc *c, const struct kir_op *o)
   if (!c->d->warps) c_fail(c, "ldmatrix exists in CUDA only");
   const char *n = c_name(c, o->reg, o->reg->name), *i = c_ix(c, o->ix[0]).s;
   const char *first = o->reg->count == 1 ? c_printf(c, "&%s", n) : ir_ix_is(o->ix[0], 0) ? n : c_printf(c, "%s + %s", n, i);
-  c_line(c, "%s(%s, %s);", c_help(c, c_printf(c, "ldmatrix_%d", (int)o->i), o->elem), first, pointer(c, o->arr, o->ix[1]));
+  c_line(c, "%s(%s, %s);", c_help(c, c_printf(c, "ldmatrix_%d%s", (int)o->i, o->sub ? "t" : ""), o->elem), first, pointer(c, o->arr, o->ix[1]));
 }
 static void operands(struct cc *c, struct ir_buf *b, const struct kir_reg *r, const struct ir_ix *first, int64_t regs, const char *constraint)
 {

@@ -12,7 +12,7 @@
 #include "codegen/codegen.h"
 #include "codegen/library/flat.h"
 
-enum { MAX_FACTORS = 24, MAX_GUARDS = 2 * IR_MAX_RANK };
+enum { MAX_FACTORS = 24, MAX_GUARDS = 2 * IR_MAX_RANK + 4 };
 
 struct digit { char axis; int32_t ext, stride; const struct ir_ix *sym, *def; };
 struct ex {
@@ -104,7 +104,7 @@ static unsigned dim_axes(struct ex *x, const struct kir_reg *r, const struct kir
     for (unsigned i = 0; i < r->n_axes[d]; i++) out[i] = (struct axis){ ir_ix_find(x->k->ixs, r->axes[d][i].axis), r->axes[d][i].ext };
     return r->n_axes[d];
   }
-  if (o && !o->reg && o->arr->space == KIR_SHARED && o->n_ix >= l->n_dims) return index_axes(x, o->ix[o->n_ix - l->n_dims + d], out);
+  if (o && !o->reg && o->arr->space == KIR_SHARED && o->arr->rank >= l->n_dims) return index_axes(x, o->ix[o->arr->rank - l->n_dims + d], out);
   int64_t ext = 1;
   for (unsigned i = 0; i < l->n; i++)
     if (l->f[i].dim == d) ext *= l->f[i].ext;
@@ -345,8 +345,20 @@ static bool in_halo(struct ex *x, const struct kir_arr *arr, const struct ir_ix 
     if (arr->shape[d] && !(arr->slack >> d & 1) && (known(x, ir_ix_sub(num(x, -1), at[d])) || known(x, ir_ix_sub(at[d], arr->shape[d])))) return true;
   return false;
 }
-/* arr[at..] at a site; els: what a read gives outside of the array's shape, or NULL. */
-static void access_init(struct ex *x, const struct site *s, struct access *c, struct kir_arr *arr, const struct ir_ix *const *at, const struct kir_expr *els, bool stored)
+/* Adds what is neither proved nor there. */
+static unsigned guard(struct ex *x, const struct site *s, const struct ir_ix *e, const struct ir_ix **g, unsigned n)
+{
+  if (proved(x, e)) return n;
+  const struct ir_ix *here = at_site(s, e);
+  for (unsigned i = 0; i < n; i++)
+    if (g[i] == here) return n;
+  if (proved(x, here)) return n;
+  IR_ASSERT(n < MAX_GUARDS);
+  g[n] = here;
+  return n + 1;
+}
+/* arr[at..] at a site; els: what a read gives outside of the array's shape, or NULL. o (may be NULL): the op whose guards hold for the access. */
+static void access_init(struct ex *x, const struct site *s, struct access *c, struct kir_arr *arr, const struct ir_ix *const *at, const struct kir_expr *els, bool stored, const struct kir_op *o)
 {
   const struct ir_ix *g[MAX_GUARDS], *off = at_site(s, offset(x, arr, at)), *zero = num(x, 0), *co, *rest;
   unsigned n_g = 0;
@@ -356,12 +368,9 @@ static void access_init(struct ex *x, const struct site *s, struct access *c, st
     bool domain = stored ? halo || (arr->slack >> d & 1) : !els || (els_zero && arr->zero_pad && !(arr->slack >> d & 1));
     const struct ir_ix *lo = domain ? arr->lo[d] : zero, *hi = domain || !arr->shape[d] ? arr->hi[d] : arr->shape[d];
     const struct ir_ix *two[2] = { ir_ix_sub(at[d], lo), ir_ix_addi(ir_ix_sub(hi, at[d]), -1) };
-    for (unsigned i = 0; i < 2; i++) {
-      if (proved(x, two[i])) continue;
-      const struct ir_ix *here = at_site(s, two[i]);
-      if (!proved(x, here)) g[n_g++] = here;
-    }
+    for (unsigned i = 0; i < 2; i++) n_g = guard(x, s, two[i], g, n_g);
   }
+  for (unsigned i = o && o->arr ? o->arr->rank : 0; o && i < o->n_ix; i++) n_g = guard(x, s, o->ix[i], g, n_g);
   bool ok = true;
   if (s->v) {
     ok = ir_ix_linear(off, s->v, &co, &rest) && ir_ix_const(co, &c->stride) && c->stride >= 0;     /* backwards: one by one */
@@ -451,7 +460,7 @@ static unsigned owner(struct ex *x, const struct kir_layout *l, const struct ir_
 /* ---- expressions ---- */
 /* Reads that do not need the inner replayed loops are emitted before those. */
 struct memo { const struct kir_expr *e; struct kir_op *v; };
-struct eval { struct ex *x; const struct site *s; IR_VEC(struct memo) done; };
+struct eval { struct ex *x; const struct site *s; const struct kir_op *copy; /* whose guards its read has */ IR_VEC(struct memo) done; };
 
 /* The register of tile r that belongs to the element of the site: dims of the tile are found by name among the site's. */
 static const struct ir_ix *part(struct ex *x, const struct site *s, const struct kir_reg *r)
@@ -480,7 +489,7 @@ static struct kir_op *read(struct eval *v, const struct kir_expr *e)
   for (uint32_t i = 0; i < v->done.n; i++)
     if (v->done.v[i].e == e) return v->done.v[i].v;
   struct access c;
-  access_init(v->x, v->s, &c, e->arr, e->at, e->els, false);
+  access_init(v->x, v->s, &c, e->arr, e->at, e->els, false, v->copy);
   return load(v->x, v->s, &c);
 }
 
@@ -583,7 +592,7 @@ static void expand_map(struct ex *x, struct kir_op *o)
   site_init(x, &s, lay, o->reg ? o->reg : tile_of(o->e, lay->n_dims), o);
   vector_dim_first(&s);
   struct kir_block *outer = x->e.at, *dummy;
-  struct eval v = { .x = x, .s = &s };
+  struct eval v = { .x = x, .s = &s, .copy = o->op == KIR_copy && o->arr ? o : NULL };
   for (unsigned i = 0; i <= s.loops.n; i++) {
     hoist(&v, o->e, i);
     if (i < s.loops.n) open_replay(x, s.loops.f[i].digit, s.loops.f[i].ext, &dummy);
@@ -593,7 +602,7 @@ static void expand_map(struct ex *x, struct kir_op *o)
   else {
     struct access c;
     const struct ir_ix *own[2];
-    access_init(x, &s, &c, o->arr, o->ix, NULL, true);
+    access_init(x, &s, &c, o->arr, o->ix, NULL, true, o->op == KIR_map ? o : NULL);
     unsigned n_own = owner(x, lay, own);
     store(x, &s, &c, val, own, n_own);
   }
@@ -611,8 +620,8 @@ static void expand_copy(struct ex *x, struct kir_op *o)
     return;
   }
   site_init(x, &s, o->lay, NULL, o);
-  access_init(x, &s, &from, o->e->arr, o->e->at, o->e->els, false);
-  access_init(x, &s, &to, o->arr, o->ix, NULL, true);
+  access_init(x, &s, &from, o->e->arr, o->e->at, o->e->els, false, o);
+  access_init(x, &s, &to, o->arr, o->ix, NULL, true, NULL);
   if (from.torn || from.stride != 1 || to.torn || to.stride != 1) {        /* no whole aligned pieces: through registers */
     expand_map(x, o);
     return;
@@ -689,35 +698,47 @@ static void fragment(struct mma *m, struct site *s, const struct kir_layout *l, 
   for (unsigned i = 0; i < k.n; i++)
     if (k.f[i].axis == 'r') s->reg = ir_ix_add(s->reg, ir_ix_muli(k.f[i].digit, k.f[i].stride));
 }
-/* Does ldmatrix fetch this fragment? From a shared array whose rows (along k, the last coordinate) are whole 16-byte pieces. */
-static bool by_ldmatrix(const struct mma *m, const struct kir_expr *e)
+/* Does ldmatrix fetch this fragment (of i or j, d)? From a shared array whose rows are whole 16-byte pieces: along k, the last coordinate, or, transposed on the way, along
+ * i or j with k as the coordinate before. */
+static enum { NO_MATRIX, ROWS_OF_K, ROWS_ACROSS } by_ldmatrix(const struct mma *m, const struct kir_expr *e, unsigned d)
 {
-  return m->in->fetch && e->kind == KIR_E_READ && e->arr->space == KIR_SHARED && m->kvar && ir_ix_by(ir_ix_sub(e->arr->hi[e->n_at - 1], e->arr->lo[e->n_at - 1])) % 8 == 0 &&
-         e->at[e->n_at - 1] == m->kvar;
+  unsigned n = e->n_at;
+  if (!m->in->fetch || e->kind != KIR_E_READ || e->arr->space != KIR_SHARED || !m->kvar || ir_ix_by(ir_ix_sub(e->arr->hi[n - 1], e->arr->lo[n - 1])) % 8) return NO_MATRIX;
+  if (e->at[n - 1] == m->kvar) return ROWS_OF_K;
+  return n > 1 && e->at[n - 2] == m->kvar && m->n_ax[d] == 1 && e->at[n - 1] == m->ax[d][0].var ? ROWS_ACROSS : NO_MATRIX;
 }
 /* One 8x8 matrix per register; lane 8q+r gives the address of row r of matrix q. The fragment's digits, seen as addresses: a digit 8l4 is the row; 4l1 and v lie
- * inside of a row; a register digit of stride s is a digit of lane/8. */
-static void emit_ldmatrix(struct mma *m, const struct site *s, const struct kir_expr *e, struct kir_reg *r, const struct ir_ix *first)
+ * inside of a row (transposed, it is the other way round); a register digit of stride s is a digit of lane/8. pair: a digit of repetitions, whose last bit
+ * takes part, so that one instruction fetches two fragments; it stands for the number of the pair then. */
+static void emit_ldmatrix(struct mma *m, const struct site *s, unsigned d, const struct kir_expr *e, struct kir_reg *r, const struct ir_ix *first, const struct ir_ix *pair)
 {
   struct ex *x = m->x;
   const struct ir_ix *from[8], *to[8], *ix[2];
   unsigned n = 0;
+  int64_t regs = kir_layout_count(s->lay, 'r');
+  bool across = by_ldmatrix(m, e, d) == ROWS_ACROSS;
   from[n] = unit(x, 'l', 8, 4);
-  to[n++] = unit(x, 'l', 8, 1);
+  to[n++] = across ? num(x, 0) : unit(x, 'l', 8, 1);
   from[n] = unit(x, 'l', 4, 1);
   to[n++] = num(x, 0);
   from[n] = s->v;
-  to[n++] = num(x, 0);
+  to[n++] = across ? unit(x, 'l', 8, 1) : num(x, 0);
   for (unsigned i = 0; i < s->loops.n; i++) {
     from[n] = s->loops.f[i].digit;
     to[n++] = unit(x, 'l', s->loops.f[i].ext, 8 * s->loops.f[i].stride);
+  }
+  if (pair) {
+    from[n] = pair;
+    to[n++] = ir_ix_add(ir_ix_muli(pair, 2), unit(x, 'l', 2, (int32_t)(8 * regs)));
+    first = ir_ix_subst1(first, pair, ir_ix_muli(pair, 2));
   }
   ix[0] = flat(x, first);
   ix[1] = flat(x, ir_ix_subst(at_site(s, offset(x, e->arr, e->at)), from, to, n));
   struct kir_op *o = kir_emit(&x->e, KIR_ldmatrix, e->arr->elem, 1, NULL, 0, ix, 2);
   o->reg = r;
   o->arr = e->arr;
-  o->i = kir_layout_count(s->lay, 'r');
+  o->i = pair ? 2 * regs : regs;
+  o->sub = across;
 }
 static void fetch(struct mma *m, const struct kir_layout *l, unsigned d, const struct kir_expr *e, struct kir_reg *r, const struct ir_ix *first)
 {
@@ -725,8 +746,8 @@ static void fetch(struct mma *m, const struct kir_layout *l, unsigned d, const s
   struct site s;
   struct kir_block *outer = x->e.at, *dummy;
   fragment(m, &s, l, d);
-  if (by_ldmatrix(m, e)) {
-    emit_ldmatrix(m, &s, e, r, first);
+  if (by_ldmatrix(m, e, d) != NO_MATRIX) {
+    emit_ldmatrix(m, &s, d, e, r, first, NULL);
     return;
   }
   for (unsigned i = 0; i < s.loops.n; i++) open_replay(x, s.loops.f[i].digit, s.loops.f[i].ext, &dummy);
@@ -755,6 +776,25 @@ static void open_reps(struct ex *x, const struct factors *f)
   struct kir_block *dummy;
   for (unsigned i = 0; i < f->n; i++)
     if (f->f[i].axis == 'r') open_replay(x, f->f[i].digit, f->f[i].ext, &dummy);
+}
+/* All of B for one step of k: two fragments at once where ldmatrix takes them. */
+static void fetch_all(struct mma *m, const struct kir_expr *e, struct kir_reg *r, const struct ir_ix *first)
+{
+  struct ex *x = m->x;
+  struct factors f = m->rep[1];
+  struct factor *last = NULL;
+  struct site s;
+  for (unsigned i = 0; i < f.n; i++)
+    if (f.f[i].axis == 'r' && f.f[i].ext > 1) last = &f.f[i];
+  bool pairs = last && last->ext % 2 == 0 && by_ldmatrix(m, e, 1) != NO_MATRIX && kir_layout_count(&m->in->B, 'r') == 2;
+  if (pairs) last->ext /= 2;
+  open_reps(x, &f);
+  if (!pairs) {
+    fetch(m, &m->in->B, 1, e, r, first);
+    return;
+  }
+  fragment(m, &s, &m->in->B, 1);
+  emit_ldmatrix(m, &s, 1, e, r, first, last->digit);
 }
 
 /* Each lane's own instruction: a row's element is one scalar for all places of a vector. */
@@ -832,8 +872,7 @@ static void expand_mma(struct ex *x, struct kir_op *o)
   struct kir_reg *B = kir_reg_var(x->k, "b", eb->kind == KIR_E_READ ? eb->arr->elem : eb->elem, (unsigned)(nb * rep_count(&m.rep[1])), (unsigned)kir_layout_count(&m.in->B, 'v'));
   if (own) B->elem = eb->elem;
   mid = x->e.at;
-  open_reps(x, &m.rep[1]);
-  fetch(&m, &m.in->B, 1, eb, B, b);
+  fetch_all(&m, eb, B, b);
   x->e.at = mid;
   if (own) mma_lanes(&m, B, b, c);
   else {
@@ -948,7 +987,7 @@ static void expand_relayout(struct ex *x, struct kir_op *o)
       for (unsigned i = 0; i < n; i++) sum = ir_ix_add(ir_ix_muli(sum, ax[i].ext), ax[i].ext > 1 ? ax[i].var : num(x, 0));
       at[d] = sum;
     }
-    access_init(x, &s, &c, o->arr, at, NULL, !pass);
+    access_init(x, &s, &c, o->arr, at, NULL, !pass, NULL);
     for (unsigned i = 0; i < s.loops.n; i++) open_replay(x, s.loops.f[i].digit, s.loops.f[i].ext, &dummy);
     if (pass) emit_set(x, r, s.reg, load(x, &s, &c));
     else {

@@ -20,7 +20,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "-O2", O_LEVEL, NULL, "the default: cost model" },
   { "-O3", O_LEVEL, NULL, "a wider search" },
   { "--no-winograd", O_NO_WINOGRAD, NULL, "only direct convolutions" },
-  { "--precision", O_PRECISION, "P", "fp16, bf16: operands of contractions; sums, and all between them, stay float32 (default: the model's own types)" },
+  { "--precision", O_PRECISION, "P", "fp16, bf16: what contractions read; sums and what lies between stay float32 (default: the model's own types)" },
   { "--place", O_PLACE, "FILE", "YAML: node patterns to places" },
   { "--nvrtc", O_NVRTC, "FILE", "the NVRTC library (default: a toolkit's, PyPI's)" },
   { "--use-kernels", O_USE_KERNELS, "DIR", "edited files of kernels, as --emit=cuda and --emit=opencl name them, instead of generated ones" },

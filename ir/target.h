@@ -11,6 +11,7 @@ struct ir_target {
   unsigned kind;                       /* of massrt_kind, abi.h; 0: the processor */
   unsigned align;                      /* bytes, of buffers and weights */
   unsigned block;                      /* channels of a blocked activation layout; 1: none */
+  bool channels_last;                  /* instead: feature maps around convolutions of 16-bit operands are stored with all channels innermost (NHWC) */
   unsigned plane_pad;                  /* elements behind each channel-block plane, against cache-set conflicts */
   /* The schedule record of a nest; level 0: the slow road. Never fails. */
   struct kir_sched *(*schedule)(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, int level);

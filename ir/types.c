@@ -137,7 +137,10 @@ const struct ir_layout *ir_layout_blocked(struct ir_module *m, const struct ir_t
 {
   struct ir_layout l = { 0 };
   IR_ASSERT(axis < t->rank && block >= 1);
-  const struct ir_ix *place[IR_MAX_RANK], *ext[IR_MAX_RANK];
+  const struct ir_ix *place[IR_MAX_RANK], *ext[IR_MAX_RANK], *in_block = ir_ix_coord(m->ixs, axis);
+  int64_t whole;
+  bool one = ir_ix_const(t->dim[axis], &whole) && whole <= (int64_t)block;      /* coordinates have no bound that would say so */
+  if (!one) in_block = ir_ix_modi(in_block, block);
   for (unsigned d = 0; d < t->rank; d++) {
     const struct ir_ix *c = ir_ix_coord(m->ixs, d);
     uint8_t lo = halo && (d != axis || block == 1) ? halo[d][0] : 0, hi = halo && (d != axis || block == 1) ? halo[d][1] : 0;
@@ -148,7 +151,7 @@ const struct ir_layout *ir_layout_blocked(struct ir_module *m, const struct ir_t
     ext[d] = ir_ix_addi(t->dim[d], lo + hi);
     l.hi[d] = ir_ix_addi(t->dim[d], hi);
     if (d == axis && block > 1) {
-      place[d] = ir_ix_divi(c, block);
+      place[d] = one ? ir_ix_int(m->ixs, 0) : ir_ix_divi(c, block);
       ext[d] = ir_ix_cdivi(t->dim[d], block);
       l.hi[d] = ir_ix_muli(ext[d], block);
     }
@@ -163,7 +166,7 @@ const struct ir_layout *ir_layout_blocked(struct ir_module *m, const struct ir_t
   }
   for (unsigned d = axis + 1; d < t->rank; d++) inner = ir_ix_add(ir_ix_mul(inner, ext[d]), place[d]);
   l.at = ir_ix_muli(ir_ix_add(ir_ix_mul(outer, plane), inner), block);
-  if (block > 1) l.at = ir_ix_add(l.at, ir_ix_modi(ir_ix_coord(m->ixs, axis), block));
+  if (block > 1) l.at = ir_ix_add(l.at, in_block);
   l.elems = ir_ix_muli(ir_ix_mul(n, plane), block);
   const struct ir_layout *r = ir_layout_get(m, &l);
   if (!ir_layout_blocking(m, r)) ir_push(m->arena, &m->tables->blocked, ((struct ir_blocking){ r, axis, block, plane_pad }));

@@ -2,14 +2,28 @@
  *
  * A group has an anchor (a contraction, reduction, window or composite; or none) and grows downwards by maps over the anchor's index space: bias, activation,
  * residual. Movement dissolves into the index expressions of its readers: every reader gets its own copy of the node (outline); a result of the graph has no reader,
- * so what moves elements into it takes the maps that only it reads. A reduction takes the maps that only it reads; reductions of the same trailing axes and the maps between them are one group of rows (norms, softmax in pieces). Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
+ * so what moves elements into it takes the maps that only it reads. So does widening what is stored in a narrow type. A reduction takes the maps that only it reads; reductions of the same trailing axes and the maps between them are one group of rows (norms, softmax in pieces). Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
  * Legal: no path leaves a group and comes back. Searched over groups upwards, with order numbers as a bound; a search of over 4096 groups counts as a no.
  * Requires: layout. Keeps: values. Result: node->scratch is the node's struct pass_fusion. */
 #include "passes/fuse.h"
 #include <string.h>
 
+/* A value that is stored in a narrow float type, since an anchor reads it so, widened for a reader: that does it when it loads. */
+static bool widens_stored(const struct ir_node *n)
+{
+  if (n->op != IR_OP_cast) return false;
+  const struct ir_value *x = n->in[0];
+  bool stored = false;
+  if (ir_elem_class(x->type->elem) != 'F' || ir_elem_class(n->out[0]->type->elem) != 'F' || ir_elem_bytes(x->type->elem) >= ir_elem_bytes(n->out[0]->type->elem)) return false;
+  for (uint32_t i = 0; i < x->uses.n && !stored; i++) {
+    enum ir_op op = x->uses.v[i]->op;
+    stored = op == IR_OP_dot || op == IR_OP_conv || op == IR_OP_group;     /* outline makes groups of them */
+  }
+  return stored;
+}
 bool pass_dissolves(const struct ir_node *n)
 {
+  if (widens_stored(n)) return true;
   return n->op == IR_OP_reshape || n->op == IR_OP_transpose || n->op == IR_OP_slice || n->op == IR_OP_broadcast || n->op == IR_OP_index;
 }
 /* A result, or what crosses places, is stored as it is. */

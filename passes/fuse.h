@@ -14,5 +14,5 @@ struct pass_fusion {
 /* The group n, made by outline, is taken apart: fused anew (a composite that has no skeleton), or every node a group of its own. */
 void pass_split_group(struct pass_ctx *c, struct ir_node *n, bool fuse_again);
 void pass_fuse_node(struct pass_ctx *c, struct ir_node *n);       /* finds the group of one node; those before it have theirs */
-bool pass_dissolves(const struct ir_node *n);   /* movement that becomes part of its readers' index expressions */
+bool pass_dissolves(const struct ir_node *n);   /* movement that becomes part of its readers' index expressions, widening that is part of their loads */
 #endif

@@ -3,6 +3,8 @@
  * Feature maps [n,c,spatial..] around convolutions and windows are stored in blocks of target->block channels (NCHW16c): the block is what a vector register
  * holds, so that every reader and writer moves whole vectors. A value that zero-padding readers have is stored with that halo of zeros, as wide as the widest
  * need; its producer writes it. Model inputs that such a reader has get a copy in that layout; results stay dense. What is not a feature map stays dense.
+ * On targets that say `channels_last` the block is all channels where there are a multiple of 8, around convolutions of 16-bit operands only, and without halos:
+ * readers guard.
  * A pass over the nodes in order: results of convolutions start blocked regions, maps, windows, spatial reductions and
  * transposed convolutions without overlap (contractions) continue them.
  * Requires: place. Keeps: values. Afterwards every stored value's layout is final. */
@@ -24,18 +26,30 @@ static bool map_like(const struct ir_value *v)   /* [n, c static, spatial..] of 
     if (!ir_ix_is(t->dim[d], 1)) return true;
   return false;
 }
+/* Channels of a block of v; 1: it stays dense. */
+static unsigned block_of(const struct pass_ctx *c, const struct ir_value *v)
+{
+  int64_t channels;
+  if (!c->target->channels_last) return c->target->block;
+  return ir_ix_const(v->type->dim[1], &channels) && channels % 8 == 0 && channels <= 1 << 16 ? (unsigned)channels : 1;
+}
+static bool starts(const struct pass_ctx *c, const struct ir_node *n)
+{
+  return n->op == IR_OP_conv && (!c->target->channels_last || ir_elem_bytes(n->in[0]->type->elem) == 2);
+}
 /* A contraction of a blocked value's channels that makes at least a block of others in their place: a transposed convolution whose windows do not overlap. */
 static bool spreads(const struct pass_ctx *c, const struct ir_node *n)
 {
   const struct need *k = n->op == IR_OP_dot ? n->in[0]->scratch : NULL;
   int64_t channels;
-  if (!k || !k->blocked || !ir_ix_const(n->out[0]->type->dim[1], &channels) || channels < (int64_t)c->target->block || !pass_is_weight(n->in[1]) || n->in[0]->type->rank < 3) return false;
+  if (!k || !k->blocked || !ir_ix_const(n->out[0]->type->dim[1], &channels) || channels < (int64_t)block_of(c, n->out[0]) || !pass_is_weight(n->in[1]) || n->in[0]->type->rank < 3) return false;
   const char *spec = ir_attr_get_str(n, "spec"), *y = strchr(spec, ',') + 1, *r = strstr(spec, "->") + 2;
   return r[0] == spec[0] && !strchr(r, spec[1]) && memchr(y, spec[1], n->in[1]->type->rank) && memchr(y, r[1], n->in[1]->type->rank);
 }
 static bool continues(const struct pass_ctx *c, const struct ir_node *n)
 {
-  if (n->op == IR_OP_conv || n->op == IR_OP_window || spreads(c, n)) return true;
+  const struct need *in = n->n_in ? n->in[0]->scratch : NULL;
+  if (starts(c, n) || spreads(c, n) || (n->op == IR_OP_window && (!c->target->channels_last || (in && in->blocked)))) return true;
   if (ir_op_is_map(n->op) || n->op == IR_OP_cast || n->op == IR_OP_concat || n->op == IR_OP_transfer) {
     for (unsigned i = 0; i < n->n_in; i++) {
       const struct need *k = n->in[i]->scratch;
@@ -96,17 +110,18 @@ static void lay_out_input(struct pass_ctx *c, struct ir_value *v)
   struct need *k = v->scratch;
   int64_t ch;
   if (!k || !map_like(v) || !ir_ix_const(v->type->dim[1], &ch)) return;
-  bool wide = ch >= (int64_t)c->target->block;
+  unsigned block = block_of(c, v);
+  bool wide = block > 1 && ch >= (int64_t)block;
   if (!any_halo(k) && !wide) return;
   uint32_t n = 0;
   struct ir_node **readers = IR_NEWN(c->scratch, struct ir_node *, v->uses.n);
   for (uint32_t i = 0; i < v->uses.n; i++)
-    if (v->uses.v[i]->op == IR_OP_conv || v->uses.v[i]->op == IR_OP_window) readers[n++] = v->uses.v[i];
+    if (starts(c, v->uses.v[i]) || (v->uses.v[i]->op == IR_OP_window && !c->target->channels_last)) readers[n++] = v->uses.v[i];
   if (!n) return;
   const struct ir_prov *prov = readers[0]->prov;
   for (uint32_t i = 1; i < n; i++) prov = ir_prov_union(c->m, prov, readers[i]->prov);
   struct ir_value *w = copy_of(c, v, prov);
-  set_layout(c, w, k, wide ? c->target->block : 1);
+  set_layout(c, w, k, wide ? block : 1);
   for (uint32_t i = 0; i < n; i++)
     for (unsigned j = 0; j < readers[i]->n_in; j++)
       if (readers[i]->in[j] == v) ir_node_set_in(readers[i], j, w);
@@ -117,22 +132,30 @@ static void keep_results_dense(struct pass_ctx *c)
   for (uint32_t i = 0; i < g->results.n; i++) {
     struct ir_value *v = g->results.v[i];
     if (!v->layout) continue;
-    if (!v->uses.n) { v->layout = NULL; continue; }
-    g->results.v[i] = copy_of(c, v, v->def ? v->def->prov : NULL);
+    if (v->uses.n) {
+      g->results.v[i] = copy_of(c, v, v->def ? v->def->prov : NULL);
+      continue;
+    }
+    v->layout = NULL;
+    if (v->def->op != IR_OP_transfer) continue;
+    struct ir_value *from = v->def->in[0];        /* it copies bytes: what it reads is dense, too */
+    if (pass_one_use(from)) from->layout = NULL;
+    else ir_node_set_in(v->def, 0, copy_of(c, from, from->def->prov));
   }
 }
 bool pass_layout(struct pass_ctx *c)
 {
   struct ir_graph *g = c->m->main;
-  if (c->target->block < 2) return true;
+  bool halos = !c->target->channels_last;
+  if (c->target->block < 2 && halos) return true;
   for (uint32_t i = 0; i < g->params.n; i++) g->params.v[i]->scratch = NULL;
   for (struct ir_node *n = g->first; n; n = n->next)
     for (unsigned i = 0; i < n->n_out; i++) n->out[i]->scratch = NULL;
   for (struct ir_node *n = g->first; n; n = n->next) {
     if (n->n_out != 1 || pass_is_weight(n->out[0])) continue;
-    if (pads_with_zeros(n)) reader_halo(n, need_of(c, n->in[0]), n->in[0]->type);
-    else if (n->op == IR_OP_window) need_of(c, n->in[0]);
-    if (map_like(n->out[0]) && continues(c, n)) need_of(c, n->out[0])->blocked = true;
+    if (halos && pads_with_zeros(n)) reader_halo(n, need_of(c, n->in[0]), n->in[0]->type);
+    else if (starts(c, n) || n->op == IR_OP_window) need_of(c, n->in[0]);
+    if (map_like(n->out[0]) && block_of(c, n->out[0]) > 1 && continues(c, n)) need_of(c, n->out[0])->blocked = true;
   }
   /* a transfer copies bytes: both sides have one layout */
   for (struct ir_node *n = g->last; n; n = n->prev)
@@ -144,11 +167,13 @@ bool pass_layout(struct pass_ctx *c)
   for (struct ir_node *n = g->first; n; n = n->next) {
     struct ir_value *v = n->n_out == 1 ? n->out[0] : NULL;
     struct need *k = v ? v->scratch : NULL;
-    if (k && k->blocked) { set_layout(c, v, k, c->target->block); c->changed = true; }
+    if (k && k->blocked) { set_layout(c, v, k, block_of(c, v)); c->changed = true; }
   }
   for (struct ir_node *n = g->first; n; n = n->next)
     if (n->op == IR_OP_transfer) n->out[0]->layout = n->in[0]->layout;
   for (uint32_t i = 0; i < g->params.n; i++) lay_out_input(c, g->params.v[i]);
+  for (struct ir_node *n = g->first; n && c->target->channels_last; n = n->next)
+    if (n->op == IR_OP_transfer && !n->out[0]->layout) lay_out_input(c, n->out[0]);
   keep_results_dense(c);
   return true;
 }

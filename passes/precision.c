@@ -1,6 +1,6 @@
 /* precision: rewrites element types on request (--precision). Operands of contractions, which are dots and convolutions, are rounded to the narrow type; sums, their results and
- * all that lies between contractions (norms, softmax, long sums, residuals), inputs and results of the model stay float32. So a weight is stored in the narrow
- * type, and an activation that only contractions read is written in it by the kernel that makes it, since casts fuse like any map.
+ * all that is computed between contractions (norms, softmax, long sums), inputs and results of the model stay float32. A value that a contraction reads is rounded
+ * for all of its readers (residuals), as if a program in the narrow type had stored it: so weights and such activations are stored in that type alone. Casts fuse like any map.
  * Contractions whose operands are not float32 keep the model's own types. Casts come in here, before patterns are recognised, since they belong to the patterns.
  * Requires: simplify (batch norms are in the weights, which are rounded once). Keeps: types of all results; not their last bits. */
 #include "passes/internal.h"
@@ -36,6 +36,24 @@ static void rewrite(struct pass_ctx *c, struct ir_node *n, struct pass_precision
   for (unsigned i = 0; i < 2; i++) count(r, n->in[i], c->opt->precision);
   pass_replace(c, n, ir_build(&b, n->op, in, 2, attr, k)->out[0]);
 }
+/* What else reads a rounded activation reads it rounded: `wide` stands before each such reader, and fuse gives it to the reader. */
+static void share(struct pass_ctx *c, struct ir_node *cast)
+{
+  struct ir_value *x = cast->in[0];
+  if (cast->op != IR_OP_cast || cast->out[0]->type->elem != c->opt->precision || x->type->elem != IR_f32 || !x->def || pass_is_weight(x)) return;
+  uint32_t n = 0;
+  struct ir_node **reader = IR_NEWN(c->scratch, struct ir_node *, x->uses.n + 1);
+  for (uint32_t i = 0; i < x->uses.n; i++)
+    if (x->uses.v[i] != cast && x->uses.v[i]->op != IR_OP_cast && x->uses.v[i]->graph == cast->graph) reader[n++] = x->uses.v[i];
+  if (!n || x->def->graph != cast->graph) return;
+  ir_node_move_before(cast, x->def->next);
+  for (uint32_t i = 0; i < n; i++) {
+    struct ir_builder b = pass_at(reader[i]);
+    struct ir_value *wide = ir_cast(&b, cast->out[0], IR_f32);
+    for (unsigned k = 0; k < reader[i]->n_in; k++)
+      if (reader[i]->in[k] == x) ir_node_set_in(reader[i], k, wide);
+  }
+}
 bool pass_precision(struct pass_ctx *c)
 {
   struct pass_precision unused, *r = c->precision ? c->precision : &unused;
@@ -49,6 +67,7 @@ bool pass_precision(struct pass_ctx *c)
     r->rewritten++;
     rewrite(c, n, r);
   }
+  for (struct ir_node *n = c->m->main->first; n; n = n->next) share(c, n);
   ir_graph_sweep(c->m->main);
   return c->m->diags->errors == 0;
 }

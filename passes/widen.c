@@ -1,6 +1,7 @@
 /* widen: contractions of one operand with different weights become one contraction with the weights side by side; the results are slices of its result.
  * Query, key and value of an attention read their input once then, and the tile is wider. Slices dissolve into the index expressions of their readers.
  * Biases come along when every sibling has one; siblings whose results go into other maps stay apart, since a map fuses with its own contraction only.
+ * Then values that are only rounded, in slices or heads, are rounded where they are made.
  * Requires: simplify (one spelling of weights and biases). Keeps: every value, bit for bit. */
 #include "passes/internal.h"
 #include <string.h>
@@ -108,6 +109,51 @@ static void merge(struct pass_ctx *c, const struct family *f)
     at = ir_ix_add(at, t->dim[f->r_axis]);
   }
 }
+/* ---- rounding in front of movement ---- */
+static bool moves(const struct ir_node *n) { return n->op == IR_OP_slice || n->op == IR_OP_reshape || n->op == IR_OP_transpose; }
+/* Does all that becomes of v round it to one narrower float type, movement aside? Depth: the few movements that simplify leaves. */
+static bool only_rounded(const struct ir_value *v, enum ir_elem *to, unsigned depth)
+{
+  if (!depth || !v->uses.n || ir_value_is_result(v)) return false;
+  for (uint32_t i = 0; i < v->uses.n; i++) {
+    const struct ir_node *u = v->uses.v[i];
+    if (moves(u) ? only_rounded(u->out[0], to, depth - 1) : false) continue;
+    if (u->op != IR_OP_cast || ir_elem_class(u->out[0]->type->elem) != 'F' || ir_elem_bytes(u->out[0]->type->elem) >= ir_elem_bytes(v->type->elem)) return false;
+    if (*to && *to != u->out[0]->type->elem) return false;
+    *to = u->out[0]->type->elem;
+  }
+  return true;
+}
+/* The same movement of r, which is the rounded operand of m; the casts behind it are gone then. */
+static void follow(struct pass_ctx *c, struct ir_node *m, struct ir_value *r)
+{
+  struct ir_builder b = pass_at(m);
+  struct ir_value *v = ir_build(&b, m->op, &r, 1, m->attr, m->n_attr)->out[0];
+  for (uint32_t n = m->out[0]->uses.n; n-- > 0;) {
+    struct ir_node *u = m->out[0]->uses.v[n];
+    if (moves(u)) follow(c, u, v);
+    else pass_replace(c, u, v);
+  }
+}
+/* Where all readers take slices or heads of a value and round them, the value itself is rounded: it is stored in the narrow type, and movement dissolves. */
+static void round_first(struct pass_ctx *c, struct ir_node *n)
+{
+  struct ir_value *v = n->n_out == 1 ? n->out[0] : NULL;
+  enum ir_elem to = 0;
+  bool moved = false;
+  if (!v || pass_is_weight(v) || moves(n) || ir_elem_class(v->type->elem) != 'F' || !only_rounded(v, &to, 6)) return;
+  for (uint32_t i = 0; i < v->uses.n; i++) moved |= moves(v->uses.v[i]);
+  if (!moved) return;
+  struct ir_node **u = IR_NEWN(c->scratch, struct ir_node *, v->uses.n);
+  uint32_t k = v->uses.n;
+  for (uint32_t i = 0; i < k; i++) u[i] = v->uses.v[i];
+  struct ir_builder b = { .g = n->graph, .at = n->next, .prov = u[0]->prov };
+  struct ir_value *r = ir_cast(&b, v, to);
+  for (uint32_t i = 0; i < k; i++)
+    if (u[i]->op == IR_OP_cast && u[i]->out[0] != r) pass_replace(c, u[i], r);
+    else if (moves(u[i])) follow(c, u[i], r);
+  c->changed = true;
+}
 bool pass_widen(struct pass_ctx *c)
 {
   struct family f;
@@ -118,5 +164,7 @@ bool pass_widen(struct pass_ctx *c)
     ir_graph_sweep(c->m->main);         /* the siblings are gone, n with them */
     n = c->m->main->first;
   }
+  for (struct ir_node *n = c->m->main->first; n; n = n->next) round_first(c, n);
+  ir_graph_sweep(c->m->main);
   return pass_fold(c);
 }

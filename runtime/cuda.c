@@ -200,6 +200,16 @@ static int cuda_inside(struct massrt_device *d, union massrt_word to, union mass
 
 /* ---- launches ---- */
 enum { MAX_PARAMS = 128 };
+/* Waits for what was queued since the event `begin`, and tells its time. */
+static int since_begin(struct cuda *c, const char *what, int64_t *out_ns)
+{
+  float ms;
+  CALL(c, "event", mark(c->end, c->stream));
+  CALL(c, what, event_sync(c->end));
+  CALL(c, "event", elapsed(&ms, c->begin, c->end));
+  *out_ns = (int64_t)((double)ms * 1e6);
+  return MASSRT_OK;
+}
 static int cuda_launch(struct massrt_device *d, uint32_t kernel, const union massrt_word *args, int64_t blocks, int64_t *elapsed_ns)
 {
   struct cuda *c = (struct cuda *)d;
@@ -217,14 +227,7 @@ static int cuda_launch(struct massrt_device *d, uint32_t kernel, const union mas
     struct cu_config g = { { (unsigned)blocks, 1, 1 }, { k->lanes, k->warps, 1 }, (unsigned)k->dynamic_bytes, c->stream, &overlap, 1 };
     CALL(c, "launch", launch_ex(&g, c->kernel[kernel].function, param, NULL));
   } else CALL(c, "launch", launch(c->kernel[kernel].function, (unsigned)blocks, 1, 1, k->lanes, k->warps, 1, (unsigned)k->dynamic_bytes, c->stream, param, NULL));
-  if (elapsed_ns) {
-    float ms;
-    CALL(c, "event", mark(c->end, c->stream));
-    CALL(c, "the kernel failed", event_sync(c->end));
-    CALL(c, "event", elapsed(&ms, c->begin, c->end));
-    *elapsed_ns = (int64_t)((double)ms * 1e6);
-  }
-  return MASSRT_OK;
+  return elapsed_ns ? since_begin(c, "the kernel failed", elapsed_ns) : MASSRT_OK;
 }
 static int cuda_sync(struct massrt_device *d)
 {
@@ -248,12 +251,13 @@ static int cuda_recorded(struct massrt_device *d, bool keep, void **out)
   if (graph) c->f.graph_free(graph);
   return r ? failed(c, "steps cannot be recorded", r) : MASSRT_OK;
 }
-static int cuda_replay(struct massrt_device *d, void *graph)
+static int cuda_replay(struct massrt_device *d, void *graph, int64_t *elapsed_ns)
 {
   struct cuda *c = (struct cuda *)d;
   CALL(c, "no context", current(c->context));
+  if (elapsed_ns) CALL(c, "event", mark(c->begin, c->stream));
   CALL(c, "launch of the recorded steps", replay(graph, c->stream));
-  return MASSRT_OK;
+  return elapsed_ns ? since_begin(c, "the recorded steps failed", elapsed_ns) : MASSRT_OK;
 }
 static void cuda_forget(struct massrt_device *d, void *graph)
 {

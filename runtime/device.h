@@ -33,7 +33,7 @@ struct massrt_device_ops {
   /* What is queued between record and recorded is not done but kept, to be queued again by replay. NULL: not for this kind of device. */
   int (*record)(struct massrt_device *d);
   int (*recorded)(struct massrt_device *d, bool keep, void **out);
-  int (*replay)(struct massrt_device *d, void *graph);
+  int (*replay)(struct massrt_device *d, void *graph, int64_t *elapsed_ns);    /* elapsed_ns: as of launch */
   void (*forget)(struct massrt_device *d, void *graph);
 };
 extern const struct massrt_device_ops massrt_cuda, massrt_opencl;

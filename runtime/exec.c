@@ -2,7 +2,7 @@
  *
  * What depends on the input shapes (values of the expression table, buffer offsets, threads of each launch) is kept for the last MASSRT_SHAPES shapes; the
  * argument words of all launches lie in one block, refilled when the shape changes and patched with the caller's pointers at every run. */
-#include "runtime/device.h"
+#include "runtime/pieces.h"
 #include "runtime/core/expr.h"
 #include "runtime/core/host.h"
 #include "runtime/core/plan.h"
@@ -597,7 +597,7 @@ static int run_recorded(struct massrt_exec *x)
     if (end) return device_failed(x, end);
     s->generation = x->generation;
   }
-  rc = ops->replay(x->device, s->graph);
+  rc = ops->replay(x->device, s->graph, NULL);
   return rc ? device_failed(x, rc) : MASSRT_OK;
 }
 /* The device copies from and to the stage. */
@@ -607,11 +607,11 @@ static int run_device(struct massrt_exec *x, const struct massrt_tensor *in, str
   uint32_t n = x->p->n_inputs;
   uint64_t at = 0;
   for (uint32_t i = 0; i < n; at += aligned(bytes[i++])) memcpy(x->stage + at, in[i].data, bytes[i]);
-  int rc = x->recordable && !x->trace ? run_recorded(x) : x->p->run(x);
+  int rc = x->pieces ? massrt_pieces_run(x) : x->recordable && !x->trace ? run_recorded(x) : x->p->run(x);
   if (rc) return rc;
   rc = x->device->ops->sync(x->device);
   if (rc) return device_failed(x, rc);
-  for (uint32_t i = 0; i < x->p->n_outputs; at += aligned(bytes[n + i++]))
+  for (uint32_t i = 0; !x->pieces && i < x->p->n_outputs; at += aligned(bytes[n + i++]))
     if (bytes[n + i]) memcpy(out[i].data, x->stage + at, bytes[n + i]);
   return MASSRT_OK;
 }
@@ -662,6 +662,7 @@ static int launch_on_device(struct massrt_exec *x, uint32_t launch)
 {
   const struct massrt_launch *l = &x->p->launches[launch];
   int64_t blocks = x->shape[0]->values[l->tasks], ns = 0, start = x->trace ? massrt_now_ns() : 0;
+  if (blocks > 0 && x->pieces && !massrt_piece_queues(x)) return MASSRT_OK;
   int rc = blocks > 0 ? x->device->ops->launch(x->device, l->kernel, x->args + l->first_arg, blocks, x->trace ? &ns : NULL) : MASSRT_OK;
   if (rc) return fail(x, rc, "kernel %s (%s): %s", x->p->kernels[l->kernel].name, l->nodes ? l->nodes : "", x->device->error);
   if (x->trace) x->trace(x->trace_arg, launch, start, start + ns);
@@ -695,6 +696,9 @@ static int copy_with_device(struct massrt_exec *x, uint32_t from, uint32_t to, u
 {
   const struct massrt_device_ops *ops = x->device->ops;
   bool from_device = on_device(x, &x->p->args[from]), to_device = on_device(x, &x->p->args[to]);
+  if (x->pieces && (!bytes || !to_device)) return MASSRT_OK;
+  if (x->pieces && !from_device) return massrt_piece_copy(x, x->args[to], x->args[from].p, bytes);
+  if (x->pieces && !massrt_piece_queues(x)) return MASSRT_OK;
   int rc = !bytes ? MASSRT_OK
          : !from_device ? ops->to_device(x->device, x->args[to], x->args[from].p, bytes)
          : to_device    ? ops->inside(x->device, x->args[to], x->args[from], bytes)

@@ -33,6 +33,7 @@ void massrt_pool_wake(struct massrt_pool *p);                                   
 
 /* ---- instances (exec.c) ---- */
 struct massrt_device;                                                             /* device.h */
+struct massrt_pieces;                                                             /* pieces.h */
 struct massrt_shape;                                                              /* what belongs to one set of input shapes */
 enum { MASSRT_SHAPES = 8 };
 struct massrt_block { uint8_t *p; uint64_t bytes; };
@@ -54,6 +55,7 @@ struct massrt_exec {
   union massrt_word *args;
   uint32_t *io_args; uint32_t n_io_args;                                          /* arguments that point into inputs and outputs */
   void (*trace)(void *arg, uint32_t launch, int64_t start_ns, int64_t end_ns); void *trace_arg;  /* called after each launch when set */
+  struct massrt_pieces *pieces;                                                   /* while the device's own time is measured, else NULL */
   char error[512];
 };
 void massrt_signature_of(const struct massrt_program *p, const struct massrt_io *io, struct massrt_signature *out);

@@ -75,7 +75,6 @@ void cg_chain_outputs(struct gen *g, const struct ir_ix *i, const struct ir_ix *
 }
 
 /* ---- the record ---- */
-static const char *axis_name(const struct ir_ix *var) { return ir_ix_as_sym(var)->name; }
 static bool plain(const struct kir_expr *e) { return e->kind == KIR_E_READ && e->arr->arg && !e->els; }
 /* Is e a read whose rows j lie so that a tile of them falls into one set of the first cache? */
 static bool evicts(const struct cg_chain *c, struct cg_flat *f, const struct kir_expr *e)
@@ -84,13 +83,13 @@ static bool evicts(const struct cg_chain *c, struct cg_flat *f, const struct kir
   int64_t k;
   return plain(e) && ir_ix_linear(cg_flat_offset(f, e->arr, e->at), c->j.var, &co, &rest) && ir_ix_const(co, &k) && k && k * ir_elem_bytes(e->arr->elem) % 2048 == 0;
 }
-static const struct kir_stage *find_stage(const struct kir_sched *s, const char *name)
+const struct kir_stage *cg_chain_stage(const struct kir_sched *s, const char *name)
 {
   for (uint32_t i = 0; i < s->stages.n; i++)
     if (!strcmp(s->stages.v[i].operand, name)) return &s->stages.v[i];
   return NULL;
 }
-static void add_loop(struct ir_arena *a, struct kir_sched *s, enum kir_loop_kind kind, const char *axis, int64_t step)
+void cg_chain_loop(struct ir_arena *a, struct kir_sched *s, enum kir_loop_kind kind, const char *axis, int64_t step)
 {
   struct kir_loop *l = s->loops.n ? &s->loops.v[s->loops.n - 1] : NULL;
   if (!l || l->kind != kind || kind != KIR_GRID || l->n == 4) {
@@ -121,11 +120,11 @@ static void loops(struct plan *p, struct ir_arena *a, struct kir_sched *s, int64
 {
   const struct cg_chain *c = &p->c;
   for (unsigned i = 0; i < c->n_rows; i++)
-    if ((int)i != c->i) add_loop(a, s, KIR_GRID, axis_name(c->row[i].var), 1);
-  if (c->i >= 0) add_loop(a, s, KIR_GRID, axis_name(c->row[c->i].var), rows);
-  add_loop(a, s, KIR_FOR, axis_name(c->j.var), block);
-  add_loop(a, s, KIR_FOR, axis_name(c->j.var), rj);
-  if (c->e.var) add_loop(a, s, KIR_FOR, axis_name(c->e.var), re);
+    if ((int)i != c->i) cg_chain_loop(a, s, KIR_GRID, cg_chain_axis(c->row[i].var), 1);
+  if (c->i >= 0) cg_chain_loop(a, s, KIR_GRID, cg_chain_axis(c->row[c->i].var), rows);
+  cg_chain_loop(a, s, KIR_FOR, cg_chain_axis(c->j.var), block);
+  cg_chain_loop(a, s, KIR_FOR, cg_chain_axis(c->j.var), rj);
+  if (c->e.var) cg_chain_loop(a, s, KIR_FOR, cg_chain_axis(c->e.var), re);
 }
 /* Each row for itself: a few of them, whose keys and values lie in vectors. */
 static bool plan_rows(struct plan *p, struct ir_arena *a, struct kir_sched *s)
@@ -162,8 +161,9 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
   const struct cg_chain *c = &p.c;
   const char *why;
   int64_t lo, hi;
+  if (t->lanes > 1) return cg_chain_lanes_schedule(a, n, t);
   p.f = cg_flat_begin(a, (struct kir_nest *)n, &why); /* the nest's table gets symbols, the nest stays */
-  if (t->lanes > 1 || !p.f || !cg_chain_read(&p.c, a, n, &why)) return NULL;
+  if (!p.f || !cg_chain_read(&p.c, a, n, &why)) return NULL;
   ir_ix_range(c->j.ext, &lo, &hi);
   if (lo < 1 || !ir_ix_const(c->d.ext, &p.D) || (c->e.var && !ir_ix_const(c->e.ext, &p.E))) return NULL;
   if (p.D < 1 || p.E < 1 || p.D > MAX_WIDTH || p.E > MAX_WIDTH) return NULL;
@@ -203,7 +203,7 @@ static bool read_record(struct gen *g, const struct kir_sched *s, const char **w
       int64_t step = s->loops.v[l].part[p].step;
       if (s->loops.v[l].kind == KIR_GRID) {
         unsigned i = 0;
-        while (i < c->n_rows && strcmp(axis_name(c->row[i].var), name)) i++;
+        while (i < c->n_rows && strcmp(cg_chain_axis(c->row[i].var), name)) i++;
         if (i == c->n_rows || seen[i] || n_for) return false;
         seen[i] = true;
         if ((int)i != c->i && step != 1) return false;
@@ -216,7 +216,7 @@ static bool read_record(struct gen *g, const struct kir_sched *s, const char **w
       }
       if (s->loops.v[l].kind != KIR_FOR || s->loops.v[l].n != 1 || n_for > 2) return false;
       const struct ir_ix *var = n_for < 2 ? c->j.var : c->e.var;
-      if (!var || strcmp(name, axis_name(var)) || step < 1) return false;
+      if (!var || strcmp(name, cg_chain_axis(var)) || step < 1) return false;
       *(n_for == 0 ? &g->block : n_for == 1 ? &g->rj : &g->re) = step;
       n_for++;
     }
@@ -235,7 +235,7 @@ static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 static bool buffers(struct gen *g, const struct kir_sched *s, const char **why)
 {
   struct kir_kern *k = g->f->k;
-  const struct kir_stage *sk = find_stage(s, "k"), *sv = find_stage(s, "v");
+  const struct kir_stage *sk = cg_chain_stage(s, "k"), *sv = cg_chain_stage(s, "v");
   bool kb = sk && sk->how == KIR_STAGED, vb = sv && sv->how == KIR_STAGED;
   int64_t w = g->pitch, round = g->each ? g->lanes : 1, most = SCRATCH / 4;
   *why = "the record needs too much scratch";
@@ -255,7 +255,7 @@ static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const stru
   struct cg_chain c;
   struct gen g = { .c = &c, .E = 1 };
   int64_t keys;
-  (void)t;
+  if (t->lanes > 1) return cg_chain_lanes_lower(a, n, s, t, why);
   g.f = cg_flat_begin(a, n, why);
   if (!g.f || !cg_chain_read(&c, a, n, why)) return NULL;
   *why = "the widths of the products are not constant";

@@ -5,6 +5,8 @@
 #include "codegen/library/skeleton.h"
 
 enum { CG_CHAIN_OUTS = 8 };
+/* Of a running maximum: any finite score is as large, so rows masked by finite numbers have their mean. */
+#define CG_CHAIN_LOWEST -0x1.fffffep127
 struct cg_chain_out {
   struct kir_arr *dst;
   const struct ir_ix **at; /* coordinates of dst */
@@ -33,6 +35,16 @@ bool cg_chain_read(struct cg_chain *c, struct ir_arena *a, const struct kir_nest
 bool cg_chain_uses(const struct cg_chain *c, const struct kir_expr *e, const struct ir_ix *sym);
 /* Does the place of something that it reads from memory? */
 bool cg_chain_reads_along(const struct cg_chain *c, const struct kir_expr *e, const struct ir_ix *sym);
+/* e with temporaries put in, but for results of reductions. */
+struct kir_expr *cg_chain_flat(const struct cg_chain *c, const struct kir_expr *e);
+/* ---- records ---- */
+static inline const char *cg_chain_axis(const struct ir_ix *var) { return ir_ix_as_sym(var)->name; }
+const struct kir_stage *cg_chain_stage(const struct kir_sched *s, const char *operand); /* NULL: none */
+void cg_chain_loop(struct ir_arena *a, struct kir_sched *s, enum kir_loop_kind kind, const char *axis, int64_t step); /* grid loops join */
+/* The form of GPUs (chain_lanes.c). */
+struct kir_sched *cg_chain_lanes_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t);
+struct kir_kern *cg_chain_lanes_lower(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t, const char **why);
+
 /* c, free of i and j, so that keys j > i + c have no part in row i: a causal mask hides them. NULL: nothing is known. */
 const struct ir_ix *cg_chain_causal(const struct cg_chain *c, struct ir_facts *known);
 #endif

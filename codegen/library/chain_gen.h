@@ -4,8 +4,6 @@
 #include "codegen/library/chain.h"
 
 enum { CG_CHAIN_TILE = 32 /* rows of a tile at most */ };
-/* Of a running maximum: any finite score is as large, so rows masked by finite numbers have their mean. */
-#define CG_CHAIN_LOWEST -0x1.fffffep127
 
 struct gen {
   struct cg_chain *c;

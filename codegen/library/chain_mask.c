@@ -10,21 +10,6 @@
 enum { CANDIDATES = 4 };
 #define LOW -1e30 /* masks are as low; scores are not */
 
-static struct kir_expr *expand(void *arg, struct kir_expr *e)
-{
-  const struct cg_chain *c = arg;
-  const struct kir_stmt *w = NULL;
-  const struct ir_ix *from[IR_MAX_RANK], *to[IR_MAX_RANK];
-  for (unsigned i = 0; i < c->n->stmts.n && !e->arr->arg; i++)
-    if (c->n->stmts.v[i]->dst == e->arr) w = c->n->stmts.v[i];
-  if (!w || e->els || w->e->kind == KIR_E_RED) return e;
-  for (unsigned k = 0; k < w->n_axes; k++) {
-    from[k] = w->axes[k].var;
-    to[k] = e->at[cg_dim_of(w, k)];
-  }
-  return cg_expr_move(c->a, w->e, &(struct cg_move){ from, to, w->n_axes, expand, (void *)c });
-}
-
 struct find { const struct ir_ix *i, *j, *c[CANDIDATES]; unsigned n; };
 static void candidate(struct find *f, const struct ir_ix *e)
 {
@@ -104,7 +89,7 @@ const struct ir_ix *cg_chain_causal(const struct cg_chain *c, struct ir_facts *k
 {
   if (c->i < 0) return NULL;
   struct find f = { .i = c->row[c->i].var, .j = c->j.var };
-  struct kir_expr *t = cg_expr_move(c->a, c->t, &(struct cg_move){ .read = expand, .arg = (void *)c });
+  const struct kir_expr *t = cg_chain_flat(c, c->t);
   find_tests(&f, t);
   for (unsigned k = 0; k < f.n; k++) {
     uint32_t mark = ir_facts_mark(known);

@@ -136,6 +136,20 @@ bool cg_chain_reads_along(const struct cg_chain *c, const struct kir_expr *e, co
   return u.any;
 }
 
+static struct kir_expr *expand(void *arg, struct kir_expr *e)
+{
+  const struct cg_chain *c = arg;
+  const struct ir_ix *from[IR_MAX_RANK], *to[IR_MAX_RANK];
+  const struct kir_stmt *w = e->arr->arg ? NULL : writer(c->n, e->arr);
+  if (!w || e->els || w->e->kind == KIR_E_RED) return e;
+  for (unsigned k = 0; k < w->n_axes; k++) {
+    from[k] = w->axes[k].var;
+    to[k] = e->at[cg_dim_of(w, k)];
+  }
+  return cg_expr_move(c->a, w->e, &(struct cg_move){ from, to, w->n_axes, expand, (void *)c });
+}
+struct kir_expr *cg_chain_flat(const struct cg_chain *c, const struct kir_expr *e) { return cg_expr_move(c->a, e, &(struct cg_move){ .read = expand, .arg = (void *)c }); }
+
 static struct kir_expr *moved(struct cg_chain *c, const struct kir_expr *e, const struct env *v)
 {
   return cg_expr_move(c->a, e, &(struct cg_move){ v->from, v->to, v->n, NULL, NULL });

@@ -40,13 +40,20 @@ static bool wider(const struct cg_contract *c, unsigned i)
   return false;
 }
 /* Is the axis a place within a group, so that what lies behind its end is the next group's and no guard sees it? */
+static bool shared_coord(const struct cg_contract *c, const struct ir_ix *e, unsigned i)
+{
+  if (e == c->ax[i].var || !ir_ix_uses(e, c->ax[i].var)) return false;
+  for (unsigned k = 0; k < c->n_ax; k++)
+    if (k != i && ir_ix_uses(e, c->ax[k].var)) return true;
+  return false;
+}
 static bool grouped(const struct cg_contract *c, unsigned i)
 {
   for (unsigned k = 0; k < c->n_items; k++)
     for (unsigned d = 0; d < c->item[k].dst->rank; d++)
-      if (c->item[k].at[d] != c->ax[i].var && ir_ix_uses(c->item[k].at[d], c->ax[i].var)) return true;
+      if (shared_coord(c, c->item[k].at[d], i)) return true;
   for (unsigned d = 0; d < c->acc->rank; d++)
-    if (c->acc_at[d] != c->ax[i].var && ir_ix_uses(c->acc_at[d], c->ax[i].var)) return true;
+    if (shared_coord(c, c->acc_at[d], i)) return true;
   return false;
 }
 /* Blocks that a tile makes, unknown extents taken as 1; rows are cut from the innermost m axis and, where that is short, the next. */

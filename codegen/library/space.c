@@ -107,6 +107,34 @@ static void collect(struct cg_space *s)
     }
 }
 
+/* Axes in the order of the first result's storage, outermost first, where every one has a distance there that is known: neighbours of the last are neighbours in memory. */
+static void order_axes(struct cg_space *s)
+{
+  int64_t dist[IR_MAX_RANK];
+  const struct ir_ix *co, *rest;
+  for (unsigned a = 0; a < s->n_axes; a++) {
+    if (s->axis[a].halo || !ir_ix_linear(s->out_offs.v[0], s->axis[a].sym, &co, &rest)) return;
+    if (!ir_ix_const(co, &dist[a])) {
+      if (a) return;
+      dist[a] = INT64_MAX;                        /* a batch of images whose size is not known */
+    }
+  }
+  bool moved = false;
+  for (unsigned a = 1; a < s->n_axes; a++) {
+    struct cg_axis x = s->axis[a];
+    int64_t d = dist[a];
+    unsigned i = a;
+    for (; i && dist[i - 1] < d; i--) {
+      s->axis[i] = s->axis[i - 1];
+      dist[i] = dist[i - 1];
+      moved = true;
+    }
+    s->axis[i] = x;
+    dist[i] = d;
+  }
+  if (moved) collect(s);
+}
+
 /* ---- merging ---- */
 static bool linear(const struct ir_ix *e, const struct ir_ix *sym)
 {
@@ -222,6 +250,7 @@ bool cg_space_init(struct cg_space *s, struct cg_flat *f, bool merge)
   }
   if (!s->n_stmts || !make_axes(s)) return false;
   collect(s);
+  order_axes(s);
   if (merge) merge_axes(s);
   name_axes(s);
   find_vec(s);

@@ -649,7 +649,8 @@ static bool do_ldmatrix(struct run *r, const struct ins *i)
     if (el < 0 || el + 8 > i->mem->n || torn(r, i->mem, el, 8) || (o->arr->byte_offset + 2 * (uint64_t)swizzled(o->arr, el)) % 16)
       return fault(r, "ldmatrix %s: the row at %lld is torn, unaligned or out of bounds", o->arr->name, (long long)el);
     for (unsigned j = 0; j < 8; j++) {
-      uint32_t at = reg_at(r, i->reg, o->reg, first + l / 8, l % 8 * 4 + j / 2) + j % 2;
+      unsigned row = o->sub ? j : l % 8, col = o->sub ? l % 8 : j;
+      uint32_t at = reg_at(r, i->reg, o->reg, first + l / 8, row * 4 + col / 2) + col % 2;
       TRY(load1(r, i->mem, o, el + j, thread_of(r, l), &r->w->val[at], &r->w->poison[at]));
     }
   }

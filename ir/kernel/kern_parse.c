@@ -245,6 +245,8 @@ static bool effect_fields(struct parser *p, struct kir_op *o)
   case KIR_fill: return (o->reg = reg(p)) && kir_lex_eat(x, "<-") && kir_lex_lit(x, o->reg->elem, &o->f, &o->i);
   case KIR_copy: case KIR_map:
     TRY(target(p, o) && kir_lex_eat(x, "<-") && (o->e = kir_lex_expr(x)));
+    if (o->arr && o->n_ix != o->arr->rank) return kir_lex_error(x, "other coordinates than the array has");
+    if (o->arr && kir_lex_try(x, "if")) TRY(kir_lex_eat(x, "(") && list(p, o, ")"));
     if (o->op == KIR_copy && kir_lex_try(x, "via")) TRY(kir_lex_eat(x, "cp.async") && (o->i = 1));
     return true;
   case KIR_mma: return product(p, o);
@@ -260,7 +262,7 @@ static bool effect_fields(struct parser *p, struct kir_op *o)
     o->lanes = (unsigned)k;
     return guards(p, o);
   case KIR_wait: return kir_lex_uint(x, 0, 1 << 20, &o->i);
-  case KIR_ldmatrix: return reg_at(p, o, &o->reg) && kir_lex_eat(x, "<-") && array_at(p, o, &o->arr) && times(p, 4, &o->i);
+  case KIR_ldmatrix: return reg_at(p, o, &o->reg) && kir_lex_eat(x, "<-") && array_at(p, o, &o->arr) && times(p, 4, &o->i) && ((o->sub = kir_lex_try(x, "trans")), true);
   case KIR_mma_sync: return reg_at(p, o, &o->reg) && kir_lex_eat(x, "+=") && reg_at(p, o, &o->reg2) && kir_lex_eat(x, "*") && reg_at(p, o, &o->reg3) && (o->inst = inst(p));
   default: return true;
   }

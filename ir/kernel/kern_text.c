@@ -104,7 +104,7 @@ static void target(struct ir_buf *b, const struct kir_op *o)      /* of copy and
   if (o->reg) ir_buf_printf(b, " %%%s", o->reg->name);
   else {
     ir_buf_printf(b, " %s", o->arr->name);
-    list(b, "[", o->ix, o->n_ix, "]");
+    list(b, "[", o->ix, o->arr->rank, "]");
   }
   if (o->lay) {
     ir_buf_printf(b, " <");
@@ -186,6 +186,7 @@ static void effect(struct ir_buf *b, const struct kir_op *o)
     target(b, o);
     ir_buf_printf(b, " <- ");
     kir_text_expr(b, o->e, NULL, NULL);
+    if (o->arr && o->n_ix > o->arr->rank) list(b, " if (", o->ix + o->arr->rank, o->n_ix - o->arr->rank, ")");
     if (o->op == KIR_copy && o->i == 1) ir_buf_printf(b, " via cp.async");
     break;
   case KIR_mma:
@@ -228,7 +229,7 @@ static void effect(struct ir_buf *b, const struct kir_op *o)
     regix(b, o->reg, o->ix[0]);
     ir_buf_printf(b, " <- ");
     arrix(b, o->arr, o->ix[1]);
-    ir_buf_printf(b, " x %lld", (long long)o->i);
+    ir_buf_printf(b, " x %lld%s", (long long)o->i, o->sub ? " trans" : "");
     break;
   case KIR_mma_sync:
     ir_buf_printf(b, " ");

@@ -154,7 +154,7 @@ static bool types(struct verify *v, const struct kir_op *o)
     return (o->e->n >= 2 && o->e->a[0] && o->e->a[1] && o->reg->elem == o->inst->c && o->e->a[0]->elem == o->inst->ab && o->e->a[1]->elem == o->inst->ab) || fail(v, 1, "operands do not fit %s", o->inst->name);
   case KIR_copy: case KIR_map:
     if (!o->reg == !o->arr || (o->reg && !known_reg(v->k, o->reg)) || (o->arr && !known_arr(v->k, o->arr))) return fail(v, 1, "one target, of this kern");
-    if (o->arr && (o->n_ix != o->arr->rank || !o->lay)) return fail(v, 1, "%s wants %u coordinates and a layout", o->arr->name, o->arr->rank);
+    if (o->arr && (o->n_ix < o->arr->rank || !o->lay)) return fail(v, 1, "%s wants %u coordinates and a layout", o->arr->name, o->arr->rank);
     if (o->e->elem != (o->reg ? o->reg->elem : o->arr->elem)) return fail(v, 1, "target and expression have different types");
     return !o->arr || !o->arr->arg || o->arr->out || fail(v, 8, "%s is no result", o->arr->name);
   default: return true;

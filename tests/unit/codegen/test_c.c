@@ -1,7 +1,7 @@
 /* Files as they are printed: tests/unit/codegen/c/NAME.nest, and beside it what it becomes, NAME.cu and NAME.cl. BLESS=1 writes them. */
 #include "tests/unit/codegen/lowering.h"
 
-static const char *const names[] = { "add_relu", "softmax", "conv", "half_gemm", "attention", "gather" };
+static const char *const names[] = { "add_relu", "softmax", "conv", "half_gemm", "attention", "half_attention", "gather" };
 enum { NAMES = sizeof names / sizeof *names };
 static char *read_file(const char *path)
 {

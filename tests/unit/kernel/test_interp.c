@@ -432,10 +432,10 @@ START_TEST(asynchronous_copies)
 }
 END_TEST
 
-/* ---- mma: C[16,8] += A[16,16] * B[16,8]; fragments by the ISA's formulas, A through ldmatrix or by lane ---- */
+/* ---- mma: C[16,8] += A[16,16] * B[16,8]; fragments by the ISA's formulas; through ldmatrix A (1), and B from rows of k, transposed (2) ---- */
 START_TEST(mma_sync_by_the_isa)
 {
-  for (int ldm = 0; ldm < 2; ldm++) {
+  for (int ldm = 0; ldm < 3; ldm++) {
     struct nb b = nb_create("mma");
     struct kir_arr *A = kir_arg(b.n, "A", IR_f16, 2, IXS(num(&b, 16), num(&b, 16)), false), *B = kir_arg(b.n, "B", IR_f16, 2, IXS(num(&b, 8), num(&b, 16)), false),   /* B stored [n,k] */
                    *C = kir_arg(b.n, "C", IR_f32, 2, IXS(num(&b, 16), num(&b, 8)), true);
@@ -455,8 +455,18 @@ START_TEST(mma_sync_by_the_isa)
       o->arr = s;
       o->i = 4;
     }
+    if (ldm == 2) {                                     /* t[k, n]: row k of it holds what B has in column k; lanes 0-15 give the rows' places */
+      struct kir_arr *t = kir_buf(x.k, "t", IR_f16, 2, (int64_t[]){ 16, 8 });
+      for (int e = 0; e < 4; e++) st(&x, t, ir_ix_add(ir_ix_muli(x.k->lane, 4), num(&b, e)), ld(&x, B, 1, ir_ix_add(ir_ix_muli(ir_ix_addi(ir_ix_muli(ir_ix_modi(x.k->lane, 2), 4), e), 16), ir_ix_divi(x.k->lane, 2))));
+      op0(&x, KIR_barrier);
+      struct kir_op *o = kir_emit(&x.e, KIR_ldmatrix, IR_f16, 2, NULL, 0, IXS(num(&b, 0), ir_ix_muli(ir_ix_modi(x.k->lane, 16), 8)), 2);
+      o->reg = rb;
+      o->arr = t;
+      o->i = 2;
+      o->sub = 1;
+    }
     for (int r = 0; r < 2; r++) {
-      set(&x, rb, num(&b, r), ld(&x, B, 2, ir_ix_add(ir_ix_muli(g, 16), ir_ix_addi(t2, 8 * r))));     /* b0,b1 (k t2, n g), b2,b3 (k t2+8) */
+      if (ldm < 2) set(&x, rb, num(&b, r), ld(&x, B, 2, ir_ix_add(ir_ix_muli(g, 16), ir_ix_addi(t2, 8 * r))));     /* b0,b1 (k t2, n g), b2,b3 (k t2+8) */
       set(&x, rc, num(&b, r), cst(&x, IR_f32, 2, 0.5));
     }
     struct kir_op *m = kir_emit(&x.e, KIR_mma_sync, IR_f32, 2, NULL, 0, IXS(num(&b, 0), num(&b, 0), num(&b, 0)), 3);

@@ -131,7 +131,7 @@ static const char *const kerns[] = {
   "    map %t <- exp(%t[c.1] - %m[])\n"
   "    tile %l\n"
   "    reduce %l <- sum over 0 of %t\n"
-  "    map y[warp + 8*g, c.1] <c=8r1.32l1.4v1> <- if([c.1 + 1 <= C], %t[c.1]/%l[], 0.0)\n"
+  "    map y[warp + 8*g, c.1] <c=8r1.32l1.4v1> <- if([c.1 + 1 <= C], %t[c.1]/%l[], 0.0) if (C - c.1 - 1, 6 - warp)\n"
   "  } else {\n"
   "    unroll t = 0 .. 4 {\n"
   "    }\n"
