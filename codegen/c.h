@@ -89,6 +89,7 @@ struct c_text c_cast(struct cc *c, enum ir_elem from, enum ir_elem to, struct c_
 struct c_text c_fma(struct cc *c, enum ir_elem e, const struct c_text *a);
 struct c_text c_bits(struct cc *c, enum ir_elem from, enum ir_elem to, struct c_text a);
 struct c_text c_from_storage(struct cc *c, enum ir_elem e, struct c_text a);
+struct c_text c_unrounded(struct cc *c, enum ir_elem e, struct c_text a);
 struct c_text c_to_storage(struct cc *c, enum ir_elem e, struct c_text a);
 
 /* ---- c_mem.c ---- */

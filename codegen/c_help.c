@@ -60,6 +60,10 @@ const char *c_vec(struct cc *c, enum ir_elem e, unsigned lanes, bool stored)
 static const struct row { const char *name, *needs, *text, *opencl; bool typed; } rows[] = {
   { "floordiv", NULL, "$F $T floordiv_$N($T a, $T b) { return a/b - (a % b < 0); }", NULL, true },
   { "floormod", NULL, "$F $T floormod_$N($T a, $T b) { $T r = a % b; return r < 0 ? r + b : r; }", NULL, true },
+  { "max_f32", NULL, "$F float max_f32(float a, float b) { float r; asm(\"max.NaN.f32 %0, %1, %2;\" : \"=f\"(r) : \"f\"(a), \"f\"(b)); return r; }",
+    "$F float max_f32(float a, float b) { return a > b || a != a ? a : b; }", false },
+  { "min_f32", NULL, "$F float min_f32(float a, float b) { float r; asm(\"min.NaN.f32 %0, %1, %2;\" : \"=f\"(r) : \"f\"(a), \"f\"(b)); return r; }",
+    "$F float min_f32(float a, float b) { return a < b || a != a ? a : b; }", false },
   { "max", NULL, "$F $T max_$N($T a, $T b) { return a > b || a != a ? a : b; }", NULL, true },
   { "min", NULL, "$F $T min_$N($T a, $T b) { return a < b || a != a ? a : b; }", NULL, true },
   { "sign", NULL, "$F $T sign_$N($T x) { return x != x ? x : ($T)((x > 0) - (x < 0)); }", NULL, true },
@@ -101,8 +105,8 @@ static const struct row { const char *name, *needs, *text, *opencl; bool typed; 
   /* f64 through f32 rounded to odd: the second rounding is then the only one */
   { "odd_float", "float_bits bits_float", "$F float odd_float(double x) { float f = (float)x; double back = f; unsigned u = float_bits(f); u -= fabs(back) > fabs(x);"
                                           " return bits_float(u | (back != x && x == x)); }", NULL, false },
-  { "pair_f16", "to_f16", "$F unsigned pair_f16(float a, float b) { return to_f16(a) | (unsigned)to_f16(b) << 16; }", NULL, false },
-  { "pair_bf16", "to_bf16", "$F unsigned pair_bf16(float a, float b) { return to_bf16(a) | (unsigned)to_bf16(b) << 16; }", NULL, false },
+  { "pair_f16", NULL, "$F unsigned pair_f16(float a, float b) { unsigned u; asm(\"cvt.rn.f16x2.f32 %0, %1, %2;\" : \"=r\"(u) : \"f\"(b), \"f\"(a)); return u; }", NULL, false },
+  { "pair_bf16", NULL, "$F unsigned pair_bf16(float a, float b) { unsigned u; asm(\"cvt.rn.bf16x2.f32 %0, %1, %2;\" : \"=r\"(u) : \"f\"(b), \"f\"(a)); return u; }", NULL, false },
   { "part_f16", "from_f16", "$F float part_f16(unsigned u, int i) { return from_f16((unsigned short)(u >> 16*i)); }", NULL, false },
   { "part_bf16", "from_bf16", "$F float part_bf16(unsigned u, int i) { return from_bf16((unsigned short)(u >> 16*i)); }", NULL, false },
   { "swz", NULL, "$F int swz(int i, int bits, int from, int shift) { return i ^ ((i >> (from + shift) & ((1 << bits) - 1)) << from); }", NULL, false },

@@ -6,7 +6,7 @@ static __device__ __forceinline__ unsigned shared_address(const void *p) { retur
 static __device__ __forceinline__ void cp_async_4(void *to, const void *from, bool ok) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" :: "r"(shared_address(to)), "l"(from), "r"(ok ? 4 : 0) : "memory");
 }
-static __device__ __forceinline__ float max_f32(float a, float b) { return a > b || a != a ? a : b; }
+static __device__ __forceinline__ float max_f32(float a, float b) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b)); return r; }
 
 extern "C" __global__ void __launch_bounds__(128)
 conv_12c824d9(const float *x, const float *__restrict__ w, const float *__restrict__ b, float *y, int N)

@@ -244,7 +244,7 @@ half_attention_320e9d97(const __global unsigned short *q, const __global unsigne
   for (int i_16 = 0; i_16 < 4; i_16++) {
     #pragma unroll
     for (int e_2 = 0; e_2 < 8; e_2++) {
-      if (warp*16 + i_16*4 + lane/8 < gi*32 + r + 1) y[q2*2048 + warp*1024 + i_16*256 + L*gz*64 + lane*8 + e_2*8 - gi*2048 - (lane % 8)*7 - 2048] = to_f16(f16_round((l[i_16] != l[i_16] ? l[i_16] : o[i_16*8 + e_2])/l[i_16]));
+      if (warp*16 + i_16*4 + lane/8 < gi*32 + r + 1) y[q2*2048 + warp*1024 + i_16*256 + L*gz*64 + lane*8 + e_2*8 - gi*2048 - (lane % 8)*7 - 2048] = to_f16((l[i_16] != l[i_16] ? l[i_16] : o[i_16*8 + e_2])/l[i_16]);
     }
   }
 }

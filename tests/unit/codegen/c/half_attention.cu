@@ -16,9 +16,9 @@ static __device__ __forceinline__ void cp_async(void *to, const void *from, bool
 static __device__ __forceinline__ void ldmatrix_4(unsigned *r, const void *row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
 }
-static __device__ __forceinline__ float max_f32(float a, float b) { return a > b || a != a ? a : b; }
+static __device__ __forceinline__ float max_f32(float a, float b) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b)); return r; }
 static __device__ __forceinline__ float f16_round(float x) { return from_f16(to_f16(x)); }
-static __device__ __forceinline__ unsigned pair_f16(float a, float b) { return to_f16(a) | (unsigned)to_f16(b) << 16; }
+static __device__ __forceinline__ unsigned pair_f16(float a, float b) { unsigned u; asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(b), "f"(a)); return u; }
 static __device__ __forceinline__ void ldmatrix_4t(unsigned *r, const void *row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
 }
@@ -201,7 +201,7 @@ half_attention_92f011ff(const unsigned short *q, const unsigned short *k, const 
     for (int j_11 = 0; j_11 < 8; j_11++) {
       #pragma unroll
       for (int i_12 = 0; i_12 < 2; i_12++) {
-        p[j_11*2 + i_12] = pair_f16(f16_round(s[j_11*2 + i_12].v[0]), f16_round(s[j_11*2 + i_12].v[1]));
+        p[j_11*2 + i_12] = pair_f16(s[j_11*2 + i_12].v[0], s[j_11*2 + i_12].v[1]);
       }
     }
     #pragma unroll
@@ -227,7 +227,7 @@ half_attention_92f011ff(const unsigned short *q, const unsigned short *k, const 
     #pragma unroll
     for (int i_14 = 0; i_14 < 2; i_14++) {
       u16x2 y2;
-      EACH(v, 2) y2.v[v] = to_f16(f16_round((l[i_14] != l[i_14] ? l[i_14] : o[e_2*2 + i_14].v[v])/l[i_14]));
+      EACH(v, 2) y2.v[v] = to_f16((l[i_14] != l[i_14] ? l[i_14] : o[e_2*2 + i_14].v[v])/l[i_14]);
       if (warp*16 + i_14*8 + lane/4 < gi*64 + r + 1) *(u16x2 *)(y + q3*4096 + warp*1024 + i_14*512 + L*gz*64 + lane*16 + e_2*8 - gi*4096 - (lane % 4)*14 - 4096) = y2;
     }
   }

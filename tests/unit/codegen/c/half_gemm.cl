@@ -64,7 +64,7 @@ half_gemm_11c92cb8(const __global unsigned short *x, const __global unsigned sho
   for (int i_2 = 0; i_2 < 2; i_2++) {
     #pragma unroll
     for (int j_1 = 0; j_1 < 2; j_1++) {
-      if (M >= gm*16 + i_2*8 + lane/16 + 1) y[gm*49152 + i_2*24576 + lane*192 + gn*32 + j_1*16 - (lane % 16)*191] = to_f16(f16_round(max_f32(c[i_2*2 + j_1] + b[gn*32 + j_1*16 + lane % 16], 0.0f)));
+      if (M >= gm*16 + i_2*8 + lane/16 + 1) y[gm*49152 + i_2*24576 + lane*192 + gn*32 + j_1*16 - (lane % 16)*191] = to_f16(max_f32(c[i_2*2 + j_1] + b[gn*32 + j_1*16 + lane % 16], 0.0f));
     }
   }
 }

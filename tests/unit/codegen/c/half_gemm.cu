@@ -14,7 +14,7 @@ static __device__ __forceinline__ void ldmatrix_2(unsigned *r, const void *row) 
 static __device__ __forceinline__ void ldmatrix_4(unsigned *r, const void *row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
 }
-static __device__ __forceinline__ float max_f32(float a, float b) { return a > b || a != a ? a : b; }
+static __device__ __forceinline__ float max_f32(float a, float b) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b)); return r; }
 static __device__ __forceinline__ float bits_float(unsigned u) { return __uint_as_float(u); }
 static __device__ __forceinline__ float from_f16(unsigned short h) { float x; asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(h)); return x; }
 static __device__ __forceinline__ unsigned short to_f16(float x) { unsigned short h; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(x)); return h; }
@@ -75,7 +75,7 @@ half_gemm_fa2f42b1(const unsigned short *x, const unsigned short *__restrict__ w
   #pragma unroll
   for (int i_1 = 0; i_1 < 2; i_1++) {
     u16x2 y2;
-    EACH(v, 2) y2.v[v] = to_f16(f16_round(max_f32(c[i_1].v[v] + b2.v[v], 0.0f)));
+    EACH(v, 2) y2.v[v] = to_f16(max_f32(c[i_1].v[v] + b2.v[v], 0.0f));
     if (M >= gm*16 + i_1*8 + lane/4 + 1) *(u16x2 *)(y + gm*49152 + i_1*24576 + lane*768 + gn*32 + warp*8 - (lane % 4)*766) = y2;
   }
 }

@@ -3,7 +3,7 @@
 #define NOT_A_NUMBER __int_as_float(0x7fc00000)
 #define EACH(v, n) _Pragma("unroll") for (int v = 0; v < n; v++)
 typedef struct __align__(16) { float v[4]; } f32x4;
-static __device__ __forceinline__ float max_f32(float a, float b) { return a > b || a != a ? a : b; }
+static __device__ __forceinline__ float max_f32(float a, float b) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b)); return r; }
 
 extern "C" __global__ void __launch_bounds__(256)
 softmax_76a7fd77(const float *x, float *y, int R)
