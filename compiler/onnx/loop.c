@@ -3,7 +3,7 @@
 static struct ir_value *truth(struct onnx_ctx *c) { return ir_const_splat(c->b, ir_type_get(c->m, IR_bool, 0, NULL), 1, 1); }
 bool onnx_loop_begin(struct onnx_ctx *c, struct onnx_loop *l, const struct ir_ix *trips, struct ir_value *count, struct ir_value *cond, struct ir_value *const *init, unsigned n)
 {
-  *l = (struct onnx_loop){ .trips = trips, .count = trips ? onnx_index(c, IR_i64, 0, NULL, &trips, 1) : count, .cond = cond ? cond : truth(c), .n_state = n };
+  *l = (struct onnx_loop){ .trips = trips, .count = trips ? onnx_index(c, IR_i64, 0, NULL, &trips, 1) : count, .cond = cond ? cond : truth(c), .n_state = n, .late = c->m->late.n };
   l->init = ir_arena_copy(c->arena, init, n * sizeof *init);
   l->state = IR_NEWN(c->arena, struct ir_value *, n + 1);
   for (unsigned k = 0; k < n; k++)
@@ -27,6 +27,11 @@ bool onnx_loop_end(struct onnx_ctx *c, struct onnx_loop *l, struct ir_value *con
   for (unsigned k = 0; k < n_stacked; k++) { ok &= stacked[k] != NULL; ir_push(c->m->arena, &g->results, stacked[k]); }
   onnx_frame_leave(c);
   if (!ok) return false;
+  for (unsigned k = 0; k < n_stacked; k++)
+    for (uint32_t s = l->late; s < c->m->late.n; s++)
+      for (unsigned d = 0; d < stacked[k]->type->rank; d++)
+        if (ir_ix_uses(stacked[k]->type->dim[d], c->m->late.v[s].sym))
+          return onnx_bad(c, IR_M0301, "a stacked value is %s, of a size that is computed in each iteration; at run time only one shape is supported", onnx_show(c, stacked[k]));
   in[0] = l->count;
   in[1] = l->cond;
   for (unsigned k = 0; k < l->n_state; k++) in[2 + k] = l->init[k];

@@ -12,6 +12,7 @@ struct onnx_loop {
   const struct ir_ix *trips;
   struct ir_value *count, *cond, **init, *i, *cond_in, **state;
   unsigned n_state;
+  uint32_t late;                     /* late symbols of the module when it began: what was made since is bound inside, or may be */
 };
 bool onnx_loop_begin(struct onnx_ctx *c, struct onnx_loop *l, const struct ir_ix *trips, struct ir_value *count, struct ir_value *cond, struct ir_value *const *init, unsigned n);
 bool onnx_loop_end(struct onnx_ctx *c, struct onnx_loop *l, struct ir_value *cond_next, struct ir_value *const *next, struct ir_value *const *stacked, unsigned n_stacked, struct ir_value **out);

@@ -293,7 +293,21 @@ def shapes_computed_from_data():
     agrees(model(nodes, [("x", F, [24]), ("i", T.INT64, ["n"])], ["r", "e", "expanded", "tiled", "numbers", "padded"], w), [{"x": normal(24), "i": np.array(i)} for i in ([1, 2, 3], [4], [8, 4, 12])])
 
 
-dynamic_sizes = [nms_as_tf2onnx_writes_it, multiclass_nms_as_paddle2onnx_writes_it, batched_nms_of_centers, places_of_non_zeros, unique_of_data, shapes_computed_from_data]
+def sizes_computed_in_a_loop():
+    """Each iteration finds other places and sums what stands there; stacking what it finds is refused."""
+    def net(stacked):
+        body = h.make_graph([h.make_node("Add", ["x", "s_in"], ["xs"]), h.make_node("Greater", ["xs", "limit"], ["m"]), h.make_node("Compress", ["xs", "m"], ["v"], axis=0), h.make_node("Exp", ["v"], ["e"]),
+                             h.make_node("ReduceSum", ["e"], ["t"], keepdims=0), h.make_node("Neg", ["t"], ["t1"]), h.make_node("Tanh", ["t1"], ["s_out"]), h.make_node("Identity", ["c_in"], ["c_out"])], "body",
+                            [info("i", T.INT64, []), info("c_in", T.BOOL, []), info("s_in", F, [])], [info("c_out", T.BOOL, []), info("s_out", F, []), info(stacked, F, [])])
+        return model([h.make_node("Loop", ["k", "", "zero"], ["y", "z"], body=body)], [("x", F, ["n"]), ("k", T.INT64, [])], ["y", "z"], {"limit": np.float32(0.2), "zero": np.float32(0)})
+    agrees(net("t"), [{"x": normal(n, seed=n), "k": np.array(k)} for n, k in ((5, 3), (40, 7), (1, 4), (9, 0))])
+    m = net("v")
+    del m.graph.node[0].attribute[0].g.output[2].type.tensor_type.shape.dim[:]
+    onnx.save(m, "m.onnx")
+    assert "M0301" in massc("m.onnx", "-o", "m.bin", status=1).err
+
+
+dynamic_sizes = [sizes_computed_in_a_loop, nms_as_tf2onnx_writes_it, multiclass_nms_as_paddle2onnx_writes_it, batched_nms_of_centers, places_of_non_zeros, unique_of_data, shapes_computed_from_data]
 
 
 for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
