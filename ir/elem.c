@@ -67,3 +67,33 @@ void ir_elem_store(enum ir_elem e, void *p, double f, int64_t i)
   case IR_ELEM_COUNT: ir_bug("ir_elem_store", "no element type");
   }
 }
+
+/* Rounding by bits: half of the last kept place is added, less one where it is even already. */
+static uint16_t f32_to_bf16(uint32_t u)
+{
+  if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)((u >> 16 & 0x8000) | 0x7fc0);
+  return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+static uint16_t f32_to_f16(uint32_t u)
+{
+  uint16_t sign = u >> 16 & 0x8000;
+  u &= 0x7fffffff;
+  if (u > 0x7f800000) return sign | 0x7e00;
+  if (u >= 0x477ff000) return sign | 0x7c00;         /* from 65520 on */
+  if (u >= 0x38800000) return sign | (uint16_t)((u + 0xfff + (u >> 13 & 1) - 0x38000000) >> 13);
+  float x;                                           /* below 2^-14: a multiple of 2^-24 */
+  memcpy(&x, &u, 4);
+  return sign | (uint16_t)lrintf(x * 0x1p24f);
+}
+void ir_round_floats(enum ir_elem to, const void *from, void *out, int64_t n)
+{
+  const unsigned char *p = from;
+  unsigned char *q = out;
+  IR_ASSERT(to == IR_f16 || to == IR_bf16);
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t u;
+    memcpy(&u, p + 4 * i, 4);
+    uint16_t h = to == IR_f16 ? f32_to_f16(u) : f32_to_bf16(u);
+    memcpy(q + 2 * i, &h, 2);
+  }
+}

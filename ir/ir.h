@@ -248,6 +248,8 @@ bool ir_op_error(struct ir_module *m, const struct ir_node *n, enum ir_msg msg, 
 double ir_scalar_f(enum ir_map f, double a, double b, double c);
 int64_t ir_scalar_i(enum ir_map f, enum ir_elem e, int64_t a, int64_t b, int64_t c);   /* integers and bool, wrapped to e */
 double ir_round_to(enum ir_elem e, double x);                                           /* nearest value of a float type */
+/* n float32, at any address, as f16 or bf16: what ir_round_to gives, fast. */
+void ir_round_floats(enum ir_elem to, const void *from, void *out, int64_t n);
 int64_t ir_wrap_to(enum ir_elem e, int64_t x);
 
 /* ---- text ---- */

@@ -200,6 +200,31 @@ static struct view evaluate_move(const struct ir_node *n)
   }
   return y;
 }
+static struct view evaluate_cast(const struct ir_node *n)      /* float32 to a half type */
+{
+  struct view x = evaluate(n->in[0]), r;
+  if (!is_dense(&x)) x = compact(x, 4);
+  r = view_new(n->out[0]->type);
+  ir_round_floats(n->out[0]->type->elem, x.p, r.owned, view_elems(&r));
+  free(x.owned);
+  return r;
+}
+static struct view evaluate_concat(const struct ir_node *n)
+{
+  struct view r = view_new(n->out[0]->type);
+  unsigned size = ir_elem_bytes(n->out[0]->type->elem), axis = (unsigned)ir_attr_get_int(n, "axis");
+  int64_t outer = 1, inner = size, done = 0;
+  for (unsigned d = 0; d < r.rank; d++) *(d < axis ? &outer : &inner) *= d == axis ? 1 : r.dim[d];
+  for (unsigned i = 0; i < n->n_in; i++) {
+    struct view x = evaluate(n->in[i]);
+    if (!is_dense(&x)) x = compact(x, size);
+    int64_t run = x.dim[axis] * inner;
+    for (int64_t o = 0; o < outer && run; o++) memcpy((char *)r.owned + (o * r.dim[axis] + done) * inner, x.p + o * run, (size_t)run);
+    done += x.dim[axis];
+    free(x.owned);
+  }
+  return r;
+}
 static struct view evaluate_const(const struct ir_value *v)
 {
   const struct ir_data *d = v->def->data;
@@ -230,6 +255,8 @@ static struct view evaluate(const struct ir_value *v)
   for (unsigned i = 0; i < n->n_in; i++) f32 &= n->in[i]->type->elem == IR_f32;
   if (ir_op_is_map(n->op) && n->n_in <= 2 && f32) return evaluate_map(n);
   if (n->op == IR_OP_reshape || n->op == IR_OP_transpose || n->op == IR_OP_broadcast) return evaluate_move(n);
+  if (n->op == IR_OP_concat) return evaluate_concat(n);
+  if (n->op == IR_OP_cast && n->in[0]->type->elem == IR_f32 && (v->type->elem == IR_f16 || v->type->elem == IR_bf16)) return evaluate_cast(n);
   return evaluate_slow(v);
 }
 

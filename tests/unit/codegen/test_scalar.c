@@ -363,6 +363,29 @@ START_TEST(folds)
 }
 END_TEST
 
+/* ---- a whole array rounded ---- */
+START_TEST(rounding_of_arrays)
+{
+  enum { COUNT = 1 << 17 };
+  enum ir_elem to = _i ? IR_bf16 : IR_f16;
+  static uint32_t u[COUNT];
+  static double f[COUNT];
+  static uint16_t want[COUNT], got[COUNT];
+  uint64_t s = 7;
+  for (uint32_t i = 0; i < COUNT; i++) {           /* every exponent and sign, with fractions at and beside the halves of both types' last places */
+    uint32_t tail[4] = { (uint32_t)(s = s * 6364136223846793005u + 1442695040888963407u) >> 9, 0x1000, 0x8000, 0 };
+    u[i] = i << 23 | ((tail[i >> 9 & 3] + (i >> 11 & 31) * 0x2000 + (i >> 16) - (i >> 10 & 1)) & 0x7fffff);
+    float x;
+    memcpy(&x, &u[i], 4);
+    f[i] = ir_round_to(to, (double)x);
+  }
+  ir_tensor_to_bytes(&(struct ir_tensor){ .elem = to, .n = COUNT, .f = f }, want);
+  ir_round_floats(to, u, got, COUNT);
+  for (uint32_t i = 0; i < COUNT; i++)
+    ck_assert_msg(want[i] == got[i] || (isnan(f[i]) && (got[i] & 0x7fff) > (to == IR_f16 ? 0x7c00 : 0x7f80)), "0x%08x: 0x%04x, want 0x%04x", u[i], got[i], want[i]);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
   if (argc > 1 && !strcmp(argv[1], "errors")) return print_errors();
@@ -373,6 +396,7 @@ int main(int argc, char **argv)
   tcase_add_loop_test(t, functions, 0, IR_ELEM_COUNT * LEVELS);
   tcase_add_loop_test(t, casts, 0, IR_ELEM_COUNT * LEVELS);
   tcase_add_loop_test(t, folds, 0, LEVELS);
+  tcase_add_loop_test(t, rounding_of_arrays, 0, 2);
   tcase_add_loop_test(t, f32_functions_keep_their_bounds, 0, LEVELS);
   suite_add_tcase(s, t);
   return tap_run(s);
