@@ -11,7 +11,10 @@ struct plan {
   int64_t step[CG_MAX_AXES], lane[CG_MAX_AXES];   /* of the tile, and of one lane */
 };
 struct tile { int64_t rows, cols, lane_rows, lane_cols; };
-static const struct tile warp_tiles[] = { { 128, 128, 64, 32 }, { 64, 128, 32, 32 }, { 64, 64, 32, 32 }, { 64, 32, 32, 16 }, { 32, 32, 16, 16 }, { 16, 32, 16, 8 } };   /* of matrix units; lane_: of a warp */
+static const struct tile warp_tiles[] = {             /* of matrix units; lane_: of a warp */
+  { 128, 256, 64, 64 }, { 128, 128, 64, 32 }, { 128, 64, 32, 32 }, { 64, 128, 32, 32 }, { 64, 64, 32, 32 }, { 64, 32, 32, 16 }, { 32, 64, 16, 32 }, { 32, 32, 16, 16 },
+  { 16, 64, 16, 16 }, { 16, 32, 16, 8 }
+};
 static const struct tile tiles[] = {
   { 128, 128, 8, 8 }, { 128, 64, 8, 4 }, { 64, 64, 4, 4 }, { 32, 64, 4, 4 }, { 64, 32, 4, 4 }, { 32, 32, 4, 2 }, { 16, 32, 2, 2 }
 };
@@ -87,10 +90,16 @@ static int64_t place(struct plan *p, const struct tile *q)
     }
     if (x->role != CG_K && (!x->n || !ir_mul64(blocks, cg_ceil_div(x->n, p->step[i]), &blocks))) continue;
   }
+  for (unsigned i = c->n_ax; i-- > 0 && rows == 16 && lane == 16;)                /* matrix units take 16 rows where there is one: the weights must come in anyway */
+    if (c->ax[i].role == CG_M && c->ax[i].n == 1) {
+      p->step[i] = p->lane[i] = rows;
+      rows = lane = 1;
+    }
   return rows == 1 && lane == 1 ? blocks : -1;
 }
-static bool choose(struct plan *p, const struct tile *tiles, unsigned n_tiles)
+static bool choose(struct plan *p)
 {
+  const unsigned n_tiles = sizeof tiles / sizeof *tiles;
   const struct cg_contract *c = p->c;
   int64_t m = 1, n = c->ax[c->vec].n;
   for (unsigned i = 0; i < c->n_ax; i++)
@@ -157,31 +166,79 @@ static void grid(struct plan *p)
 {
   const struct cg_contract *c = p->c;
   for (unsigned i = 0; i < c->n_ax; i++)
-    if (c->ax[i].role != CG_K && (c->ax[i].n != 1 || i == c->vec)) add_part(p, KIR_GRID, i, p->step[i]);
+    if (c->ax[i].role != CG_K && (c->ax[i].n != 1 || i == c->vec || p->step[i] > 1)) add_part(p, KIR_GRID, i, p->step[i]);
 }
-/* Matrix units: both operands are of one 16-bit type and run along the last summed axis, in whole pieces of 16 bytes. A constant w is stored so. */
+/* ---- matrix units ---- */
+/* Cycles of a multiprocessor for a tile, by what an H100 shows: 16 steps of the sum multiply at most CELLS of the tile in a cycle and bring in BYTES a cycle from the
+ * second cache; a barrier and the chain of multiplications take STEP at least; launch, filling of the pipe and epilogue FIXED. */
+static double tile_cycles(const struct tile *q, double steps)
+{
+  enum { CELLS = 37, BYTES = 23, STEP = 40, FIXED = 2500 };
+  double multiply = (double)(q->rows * q->cols) / CELLS, bring = (double)(q->rows + q->cols) * 32 / BYTES, step = multiply > bring ? multiply : bring;
+  return steps * (step > STEP ? step : STEP) + FIXED;
+}
+static bool choose_units(struct plan *p)
+{
+  const struct cg_contract *c = p->c;
+  enum { ROWS = 256 };                            /* where their number is not known */
+  double best = 0, steps = 1;
+  bool unknown = false;
+  const struct tile *chosen = NULL;
+  for (unsigned i = 0; i < c->n_ax; i++) {
+    if (c->ax[i].role == CG_K) steps *= c->ax[i].n ? (double)c->ax[i].n : 64;
+    unknown |= c->ax[i].role == CG_M && !c->ax[i].n;
+  }
+  for (unsigned i = 0; i < sizeof warp_tiles / sizeof *warp_tiles; i++) {
+    const struct tile *q = &warp_tiles[i];
+    int64_t blocks = place(p, q);
+    if (blocks < 0) continue;
+    if (unknown) blocks *= cg_ceil_div(ROWS, q->rows);
+    double cycles = (double)cg_ceil_div(blocks, p->t->cores) * tile_cycles(q, steps / 16);
+    if (chosen && cycles >= best) continue;
+    best = cycles;
+    chosen = q;
+  }
+  return chosen && place(p, chosen) >= 0;
+}
+/* Stages of the pipe: as many as are of use, in half of what a multiprocessor has, so that the next kernel's blocks fit beside. */
+static unsigned stages(const struct plan *p, int64_t ks, double steps)
+{
+  int64_t rows = 1, cols = p->step[p->c->vec];
+  for (unsigned i = 0; i < p->c->n_ax; i++)
+    if (p->c->ax[i].role == CG_M) rows *= p->step[i];
+  int64_t n = p->t->shared_bytes / 2 / ((rows + cols) * ks * 2);
+  if (n > 8) n = 8;
+  while (n > 2 && (double)n > steps + 1) n--;
+  return n < 2 ? 2 : (unsigned)n;
+}
+/* Both operands are of one 16-bit type and run along the last summed axis, in whole pieces of 16 bytes. A constant w is stored so. */
 static struct kir_sched *half(const struct kir_nest *n, struct cg_contract *c, const struct cg_target *t)
 {
   struct plan p = { .c = c, .t = t, .s = IR_NEW(c->a, struct kir_sched) };
   enum ir_elem e = c->xr->arr->elem;
   unsigned others = 0;
+  double steps = 1;
   int k = -1;
   if (t->kind != CG_CUDA || t->level < 80 || (e != IR_f16 && e != IR_bf16) || c->wr->arr->elem != e) return NULL;
-  for (unsigned i = 0; i < c->n_ax; i++)
+  for (unsigned i = 0; i < c->n_ax; i++) {
     if (c->ax[i].role == CG_K && c->ax[i].n != 1 && cg_contract_runs(c, 0, i)) k = (int)i;
+    if (c->ax[i].role == CG_K && c->ax[i].n) steps *= (double)c->ax[i].n;
+  }
   if (k < 0 || c->ax[k].n % 8 || c->ax[k].n < 16) return NULL;
   if (!cg_contract_runs(c, 1, (unsigned)k) && !cg_contract_packable(c)) return NULL;
   p.s->kind = "contract";
   p.s->inst = e == IR_f16 ? "mma.m16n8k16.f16.f32" : "mma.m16n8k16.bf16.f32";
-  if (cg_contract_whole(c) || !choose(&p, warp_tiles, sizeof warp_tiles / sizeof *warp_tiles)) return NULL;
+  if (cg_contract_whole(c) || !choose_units(&p)) return NULL;
   grid(&p);
   for (unsigned i = 0; i < c->n_ax; i++)
     if (c->ax[i].role == CG_K && (int)i != k && c->ax[i].n != 1 && others++ < 3) add_part(&p, KIR_PIPE, i, 1);
-  add_part(&p, KIR_PIPE, (unsigned)k, c->ax[k].n < 32 ? 16 : 32);
-  p.s->loops.v[p.s->loops.n - 1].depth = 4;
+  int64_t ks = 64;
+  while (ks > 16 && cg_round_up(c->ax[k].n, ks) > cg_round_up(c->ax[k].n, ks / 2)) ks /= 2;
+  add_part(&p, KIR_PIPE, (unsigned)k, ks);
+  p.s->loops.v[p.s->loops.n - 1].depth = stages(&p, ks, steps / (double)ks);
   loops(&p, KIR_WARP);
-  for (unsigned o = 0; o < 2; o++) {
-    struct kir_stage st = { .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = c->ax[k].n < 32 ? 0 : 2 << 16 | 3 << 8 | 3 };
+  for (unsigned o = 0; o < 2; o++) {              /* rows of 2*ks bytes: their pieces of 16 go through the banks in turn */
+    struct kir_stage st = { .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = ks == 64 ? 3 << 16 | 3 << 8 | 3 : ks == 32 ? 2 << 16 | 3 << 8 | 3 : 0 };
     ir_push(c->a, &p.s->stages, st);
   }
   return others <= 3 && fits(n, p.s, t) ? p.s : NULL;
@@ -197,7 +254,7 @@ struct kir_sched *cg_contract_lanes_schedule(struct ir_arena *a, const struct ki
   struct plan p = { .c = &c, .t = t, .s = IR_NEW(a, struct kir_sched) };
   p.s->kind = "contract";
   p.s->inst = "fma";
-  if (cg_contract_whole(&c) || !choose(&p, tiles, sizeof tiles / sizeof *tiles)) return NULL;
+  if (cg_contract_whole(&c) || !choose(&p)) return NULL;
   grid(&p);
   if (!k_loops(&p)) return NULL;
   loops(&p, KIR_LANE);

@@ -442,6 +442,41 @@ bool cg_contract_rows_run(const struct cg_contract *c)
     if (c->ax[i].role == CG_M && c->ax[i].n != 1 && unit_stride(c, out->dst, out->at, c->ax[i].var)) return true;
   return false;
 }
+static int unit_dim(const struct kir_arr *arr, const struct ir_ix *const *at)
+{
+  for (unsigned d = 0; d < arr->rank; d++)
+    if (arr->shape[d] && ir_ix_is(arr->shape[d], 1) && ir_ix_is(at[d], 0)) return (int)d;
+  return -1;
+}
+static const struct ir_ix **with_coord(struct cg_contract *c, const struct kir_arr *arr, const struct ir_ix *const *at, const struct ir_ix *var)
+{
+  const struct ir_ix **r = ir_arena_copy(c->a, at, arr->rank * sizeof *at);
+  int d = unit_dim(arr, at);
+  if (d >= 0) r[d] = var;
+  return r;
+}
+/* A product with one row has no m axis. It gets one of extent 1, the coordinate of a dim of extent 1 in the results and in x, which guards what a tile of more rows reads
+ * and stores. */
+static void one_row(struct cg_contract *c)
+{
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == CG_M) return;
+  if (c->n_ax == CG_MAX_AXES) return;
+  for (unsigned k = 0; k < c->n_items; k++)
+    if (c->item[k].dst->arg && unit_dim(c->item[k].dst, c->item[k].at) < 0) return;
+  const struct ir_ix *var = ir_ix_fresh(c->ixs, "one", IR_SYM_AXIS, 0, 63, 1);
+  c->ax[c->n_ax++] = (struct cg_axis){ .name = "one", .var = var, .ext = ir_ix_int(c->ixs, 1), .n = 1, .role = CG_M };
+  c->acc_at = with_coord(c, c->acc, c->acc_at, var);
+  for (unsigned k = 0; k < c->n_items; k++) c->item[k].at = with_coord(c, c->item[k].dst, c->item[k].at, var);
+  struct kir_expr **at = &c->x;
+  while ((*at)->kind == KIR_E_CAST) {
+    *at = ir_arena_copy(c->a, *at, sizeof **at);
+    at = &(*at)->a[0];
+  }
+  *at = c->xr = ir_arena_copy(c->a, *at, sizeof **at);
+  c->xr->at = with_coord(c, c->xr->arr, c->xr->at, var);
+  if (!c->xr->els) c->xr->els = cg_expr_f(c->a, c->xr->elem, 0);
+}
 void cg_contract_for_lanes(struct cg_contract *c)
 {
   unsigned m = 0, n = 0, n_y = 0;
@@ -454,4 +489,5 @@ void cg_contract_for_lanes(struct cg_contract *c)
     swap(c);
     choose_vec(c, n_y);
   }
+  one_row(c);
 }

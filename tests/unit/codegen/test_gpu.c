@@ -184,6 +184,14 @@ START_TEST(matrix_units)               /* on CUDA; OpenCL takes lanes */
   check("contract", 0, NULL, 0,
         "nest @c(x: %s[1, 9, 17, 64], w: %s[40, 64, 3, 3] const, y: %s[1, 9, 17, 40] out) { t[n < 1, h < 9, q < 17, o < 40] = sum[c < 64, i < 3, j < 3] f32(x[n, h + i - 1, q + j - 1, c] else 0)"
         "*f32(w[o, c, i, j]) y[n < 1, h < 9, q < 17, o < 40] = %s(max(t[n, h, q, o], 0.0)) }", t, t, t, t);
+  /* a 1x1 convolution of 7x7 pixels, channels innermost: 49 merged rows are no multiple of a tile */
+  check("contract", 0, NULL, 0,
+        "nest @p(x: %s[1, 96, 7, 7] @ c1 + 672*c2 + 96*c3 elems 4704, w: %s[40, 96, 1, 1] const, r: f32[1, 40, 7, 7] @ c1 + 280*c2 + 40*c3 elems 1960, y: %s[1, 40, 7, 7] @ c1 + 280*c2 + 40*c3 elems 1960 out) { "
+        "t[o < 40, h < 7, q < 7] = sum[c < 96] f32(x[0, c, h, q])*f32(w[o, c, 0, 0]) y[o < 40, h < 7, q < 7] at [0, o, h, q] = %s(t[o, h, q] + r[0, o, h, q]) }", t, t, t, t);
+  /* one row: a dense layer behind an image; on OpenCL not a tile's work */
+  check(NULL, 0, NULL, 0,
+        "nest @d(x: %s[1, 64, 3, 2] @ c1 + 128*c2 + 64*c3 elems 384, w: %s[70, 64, 3, 2] const, b: f32[70] const, y: f32[1, 70] out) { t[n < 70] = sum[c < 64, i < 3, j < 2] f32(x[0, c, i, j])*f32(w[n, c, i, j]) "
+        "y[n < 70] at [0, n] = max(t[n] + b[n], 0.0) }", t, t);
 }
 END_TEST
 START_TEST(grouped)
