@@ -114,7 +114,7 @@ static bool taken(const struct cc *c, const char *s)
     if (c->names.v[i].hash == hash && !strcmp(c->names.v[i].name, s)) return true;
   for (unsigned i = 0; i < sizeof reserved / sizeof *reserved; i++)
     if (!strcmp(reserved[i], s)) return true;
-  return !strncmp(s, "__", 2);
+  return !strncmp(s, "__", 2) || c_is_help(s);
 }
 static const char *identifier(struct cc *c, const char *s)
 {
@@ -215,7 +215,7 @@ static void launch_of(struct cc *c, const char *name, struct cg_launch *l)
   const struct kir_kern *k = c->k;
   const struct ir_ix *blocks = ir_ix_int(k->ixs, 1);
   for (uint32_t i = 0; i < k->grid.n; i++) blocks = ir_ix_mul(blocks, k->grid.v[i].trips);
-  *l = (struct cg_launch){ .name = name, .blocks = blocks, .lanes = k->lanes, .warps = k->warps, .dynamic_bytes = dynamic(c) ? k->scratch_bytes : 0, .shared_bytes = k->scratch_bytes,
+  *l = (struct cg_launch){ .name = name, .blocks = blocks, .lanes = k->lanes, .warps = k->warps, .dynamic_bytes = dynamic(c) ? k->scratch_bytes : 0, .shared_bytes = k->scratch_bytes, .waits = c->waited,
                            .n_pointers = k->args.n, .n_sizes = k->syms.n };
   for (uint32_t i = 0; i < k->syms.n && i < CG_MAX_SIZES; i++) {
     l->size[i] = k->syms.v[i];
@@ -234,6 +234,7 @@ bool cg_c(struct ir_arena *a, const struct kir_kern *k, const struct cg_target *
   c_declare_regs(&c);
   digits(&c);
   c_body(&c);
+  if (c.d->warps) ir_buf_printf(&top, "  %s();\n", c_help(&c, "start_next_kernel", IR_f32));
   unit(&c, &top, c.lane, c.d->lane);
   unit(&c, &top, c.warp, c.d->warp);
   scratch(&c, &top);

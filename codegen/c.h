@@ -53,6 +53,7 @@ struct cc {
   struct c_val *val; uint32_t n_val, cap_val;   /* by kir_op, open addressing */
   const struct ir_ix *lane, *warp;     /* set when they are used */
   bool exchange, f64;
+  bool waited;                         /* for the kernels before this one */
 };
 void c_fail(struct cc *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -72,11 +73,13 @@ const char *c_type(struct cc *c, enum ir_elem e);                            /* 
 const char *c_store_type(struct cc *c, enum ir_elem e);                      /* in memory */
 const char *c_vec(struct cc *c, enum ir_elem e, unsigned lanes, bool stored);/* the struct's name */
 const char *c_help(struct cc *c, const char *name, enum ir_elem e);          /* the name of a helper for a type, which the file then has */
+bool c_is_help(const char *name);                                            /* a helper's own, which nothing else may have */
 const char *c_space(const struct cc *c, const struct kir_arr *a);            /* "__global " or "" */
 
 /* ---- c_ix.c ---- */
 bool c_ix_wide(const struct ir_ix *e);                                       /* is its text of 64 bits? */
 struct c_text c_ix(struct cc *c, const struct ir_ix *e);
+bool c_ix_reads(const struct ir_ix *e);                                      /* an element of an array */
 struct c_text c_ix_as(struct cc *c, const struct ir_ix *e, bool wide);
 struct c_text c_cond(struct cc *c, const struct ir_ix *e);                   /* e != 0 */
 struct c_text c_all_ge0(struct cc *c, const struct ir_ix *const *e, unsigned n);   /* s NULL: always */

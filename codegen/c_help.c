@@ -120,6 +120,11 @@ static const struct row { const char *name, *needs, *text, *opencl; bool typed; 
   { "cp_async_4", "shared_address",
     "$F void cp_async_4(void *to, const void *from, bool ok) {\n"
     "  asm volatile(\"cp.async.ca.shared.global [%0], [%1], 4, %2;\" :: \"r\"(shared_address(to)), \"l\"(from), \"r\"(ok ? 4 : 0) : \"memory\");\n}", NULL, false },
+  /* programmatic dependent launch (PTX ISA, griddepcontrol): the next kernel's blocks may come in now; what earlier kernels wrote is there, and read, behind the wait */
+  { "start_next_kernel", NULL,
+    "$F void start_next_kernel() {\n#if __CUDA_ARCH__ >= 900\n  asm volatile(\"griddepcontrol.launch_dependents;\");\n#endif\n}", NULL, false },
+  { "wait_for_earlier_kernels", NULL,
+    "$F void wait_for_earlier_kernels() {\n#if __CUDA_ARCH__ >= 900\n  asm volatile(\"griddepcontrol.wait;\" ::: \"memory\");\n#endif\n}", NULL, false },
   { "ldmatrix_1", "shared_address",
     "$F void ldmatrix_1(unsigned *r, const void *row) { asm volatile(\"ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%0}, [%1];\" : \"=r\"(r[0]) : \"r\"(shared_address(row))); }", NULL, false },
   { "ldmatrix_2", "shared_address",
@@ -180,6 +185,12 @@ static const char *fill(struct cc *c, const char *s, enum ir_elem e)
   const char *r = ir_arena_strndup(c->a, b.s, b.n);
   ir_buf_deinit(&b);
   return r;
+}
+bool c_is_help(const char *name)
+{
+  for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
+    if (!rows[i].typed && !strcmp(rows[i].name, name)) return true;
+  return false;
 }
 const char *c_help(struct cc *c, const char *name, enum ir_elem e)
 {

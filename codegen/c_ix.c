@@ -85,6 +85,19 @@ struct c_text c_ix_as(struct cc *c, const struct ir_ix *e, bool wide)
   if (c_ix_wide(e) == wide || ir_ix_const(e, &k)) return t;
   return (struct c_text){ cast(c, wide, t), C_UNARY };
 }
+bool c_ix_reads(const struct ir_ix *e)
+{
+  for (unsigned i = 0; i < ir_ix_nterms(e); i++) {
+    unsigned n;
+    const struct ir_atom *const *f;
+    ir_ix_term(e, i, &n, &f);
+    for (unsigned j = 0; j < n; j++) {
+      if (f[j]->kind == IR_ATOM_LOAD || (f[j]->kind == IR_ATOM_SYM && f[j]->sym->def && c_ix_reads(f[j]->sym->def))) return true;
+      if (f[j]->kind != IR_ATOM_SYM && (c_ix_reads(f[j]->a) || (f[j]->b && c_ix_reads(f[j]->b)))) return true;
+    }
+  }
+  return false;
+}
 /* The block from whose start on all of e is known; the kernel's if it holds no loop's symbol. *out_moves: it reads memory or the place in a vector. */
 static unsigned level_of(struct cc *c, const struct ir_ix *e, bool *out_moves)
 {

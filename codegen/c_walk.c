@@ -245,9 +245,28 @@ static void effect(struct cc *c, const struct kir_op *o)
   default: c_fail(c, "op %d does not exist on a GPU", (int)o->op);
   }
 }
+/* ---- the wait for earlier kernels: before the first op of the outermost block that touches what they write or read, so that every thread comes by ---- */
+static bool changes(const struct kir_arr *a) { return a && a->arg && a->space != KIR_CONST; }
+static bool touches(const struct kir_op *o)
+{
+  if (changes(o->arr) || changes(o->arr2) || (o->upto && c_ix_reads(o->upto))) return true;
+  for (unsigned i = 0; i < o->n_ix; i++)
+    if (c_ix_reads(o->ix[i])) return true;
+  for (unsigned i = 0; i < 2; i++)
+    for (const struct kir_op *p = o->body[i].first; p; p = p->next)
+      if (touches(p)) return true;
+  return false;
+}
+static void wait_once(struct cc *c)
+{
+  if (c->waited || !c->d->warps) return;
+  c_line(c, "%s();", c_help(c, "wait_for_earlier_kernels", IR_f32));
+  c->waited = true;
+}
 static void walk(struct cc *c, const struct kir_block *b)
 {
   for (const struct kir_op *o = b->first; o && !c->why; o = o->next) {
+    if (b == &c->k->body && !c->waited && touches(o)) wait_once(c);
     if (!has_value(o)) {
       effect(c, o);
       continue;
@@ -269,4 +288,5 @@ void c_body(struct cc *c)
   count(c, &c->k->body);
   choose(c, &c->k->body);
   walk(c, &c->k->body);
+  wait_once(c);                                       /* order is transitive only if all wait */
 }

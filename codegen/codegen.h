@@ -65,6 +65,7 @@ struct cg_launch {                     /* how the kernel is called: pointers of 
   const struct ir_ix *blocks;          /* grid, one dimension, in the kern's dims; 0: nothing to do, no launch. At most 2^31 - 1 */
   unsigned lanes, warps;               /* block: x, y */
   uint64_t dynamic_bytes, shared_bytes;/* shared memory to ask for at launch (0: it is in the kernel); all of it */
+  bool waits;                          /* it waits for earlier kernels itself, and may be launched before they have ended (sm_90 and later) */
   unsigned n_pointers, n_sizes;        /* pointers: global memory, aligned to 16 bytes */
   const struct ir_ix *size[CG_MAX_SIZES];       /* dims, passed by value in size_bytes: 4 (int) or 8 */
   unsigned char size_bytes[CG_MAX_SIZES];

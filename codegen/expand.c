@@ -21,6 +21,7 @@ struct ex {
   struct kir_emit e;
   IR_VEC(struct digit) units;                     /* digits of warp and lane ids that were named */
   const struct ir_ix *place[8];                   /* the place in a vector of 2^i elements */
+  bool early;                                     /* the kernel begins while those before it run */
 };
 
 /* ---- factors and coordinates ---- */
@@ -1030,17 +1031,53 @@ static void move_block(struct ir_arena *a, const struct kir_block *in, struct ki
     out->last = c;
   }
 }
-/* One half of a pipe at trip t. */
-static void pipe_half(struct ex *x, const struct kir_op *o, unsigned half, const struct ir_ix *t)
+/* Copies of weights come first where the pipe stands at the top of a kernel for CUDA: they do not wait for the kernels before (c_walk.c). */
+enum part { ALL, WEIGHTS, OTHERS };
+static bool copies_weights(const struct kir_op *o)
+{
+  const struct kir_expr *e = o->e;
+  while (o->op == KIR_copy && e && e->kind == KIR_E_CAST) e = e->a[0];
+  return o->op == KIR_copy && o->arr && e && e->kind == KIR_E_READ && e->arr->space == KIR_CONST;
+}
+/* Is what it produces copies into different buffers, some of them of weights? Then their order is free. */
+static bool weights_may_come_first(const struct ex *x, const struct kir_op *pipe)
+{
+  bool any = false;
+  if (!x->early || x->e.at != &x->k->body) return false;
+  for (const struct kir_op *o = pipe->body[0].first; o; o = o->next) {
+    if (o->op != KIR_copy || !o->arr) return false;
+    for (const struct kir_op *p = pipe->body[0].first; p != o; p = p->next)
+      if (p->arr == o->arr) return false;
+    any |= copies_weights(o);
+  }
+  return any;
+}
+static struct kir_block take(const struct kir_block *b, enum part part)
+{
+  struct kir_block r = { 0 };
+  for (struct kir_op *o = b->first, *next; o; o = next) {
+    next = o->next;
+    if (part != ALL && copies_weights(o) != (part == WEIGHTS)) continue;
+    o->prev = r.last;
+    o->next = NULL;
+    if (r.last) r.last->next = o;
+    else r.first = o;
+    r.last = o;
+  }
+  return r;
+}
+/* One half of a pipe at trip t, or a part of it. */
+static void pipe_half(struct ex *x, const struct kir_op *o, unsigned half, const struct ir_ix *t, enum part part)
 {
   const struct ir_ix *stage = ir_ix_find(x->k->ixs, "stage"), *from[2] = { o->var, stage }, *to[2] = { t, ir_ix_modi(t, o->depth) };
   struct kir_block b = { 0 };
   move_block(x->a, &o->body[half], &b, from, to, stage ? 2 : 1);
+  b = take(&b, part);
   block(x, &b);
 }
 static void wait_for(struct ex *x, int64_t left) { emit(x, KIR_wait, IR_f32, 1, NULL, 0)->i = left; }
 static void commit(struct ex *x) { emit(x, KIR_commit, IR_f32, 1, NULL, 0); }
-static void produce_if(struct ex *x, const struct kir_op *o, const struct ir_ix *t)
+static void produce_if(struct ex *x, const struct kir_op *o, const struct ir_ix *t, enum part part)
 {
   const struct ir_ix *c = ir_ix_addi(ir_ix_sub(o->ix[0], t), -1);
   struct kir_block *outer = x->e.at;
@@ -1048,24 +1085,32 @@ static void produce_if(struct ex *x, const struct kir_op *o, const struct ir_ix 
   struct kir_op *i = emit_ix(x, KIR_if, IR_f32, 1, NULL, 0, flat(x, c));
   x->e.at = &i->body[0];
   ir_facts_push(&x->k->facts, c);
-  pipe_half(x, o, 0, t);
+  pipe_half(x, o, 0, t, part);
   ir_facts_reset(&x->k->facts, mark);
   x->e.at = outer;
-  commit(x);
+  if (part != WEIGHTS) commit(x);                 /* weights that came first are of the first stage's group, which is waited for first */
+}
+/* The first d - 1 stages. */
+static void fill_pipe(struct ex *x, const struct kir_op *o, unsigned d, enum part part)
+{
+  const struct ir_ix *p = ir_ix_fresh(x->k->ixs, "p", IR_SYM_LOOP, 0, d - 2, 1);
+  struct kir_block *outer;
+  open_replay(x, p, d - 1, &outer);
+  produce_if(x, o, p, part);
+  x->e.at = outer;
 }
 /* The first barrier is for re-entry and for memory used before. Depth 1: barrier, copy, wait, barrier, consume. */
 static void expand_pipe(struct ex *x, struct kir_op *o)
 {
-  struct kir_block *outer = x->e.at, *dummy;
+  struct kir_block *outer = x->e.at;
   uint32_t mark = ir_facts_mark(&x->k->facts);
   const struct ir_ix *last = ir_ix_addi(ir_ix_sub(o->ix[0], o->var), -1);
   unsigned d = o->depth;
   if (d > 1) {
-    const struct ir_ix *p = ir_ix_fresh(x->k->ixs, "p", IR_SYM_LOOP, 0, d - 2, 1);
+    bool early = weights_may_come_first(x, o);
     barrier(x);
-    open_replay(x, p, d - 1, &dummy);
-    produce_if(x, o, p);
-    x->e.at = outer;
+    if (early) fill_pipe(x, o, d, WEIGHTS);
+    fill_pipe(x, o, d, early ? OTHERS : ALL);
   }
   struct kir_op *f = kir_emit(&x->e, KIR_for, IR_f32, 1, NULL, 0, (const struct ir_ix *[]){ num(x, 0), o->ix[0] }, 2);
   f->var = o->var;
@@ -1073,16 +1118,16 @@ static void expand_pipe(struct ex *x, struct kir_op *o)
   ir_facts_push(&x->k->facts, last);
   if (d == 1) {
     barrier(x);
-    pipe_half(x, o, 0, o->var);
+    pipe_half(x, o, 0, o->var, ALL);
     commit(x);
     wait_for(x, 0);
     barrier(x);
   } else {
     wait_for(x, d - 2);
     barrier(x);
-    produce_if(x, o, ir_ix_addi(o->var, d - 1));
+    produce_if(x, o, ir_ix_addi(o->var, d - 1), ALL);
   }
-  pipe_half(x, o, 1, o->var);
+  pipe_half(x, o, 1, o->var, ALL);
   x->e.at = outer;
   ir_facts_reset(&x->k->facts, mark);
 }
@@ -1136,9 +1181,8 @@ static void block(struct ex *x, const struct kir_block *in)
 
 void cg_expand(struct kir_kern *k, const struct cg_target *t)
 {
-  (void)t;
   if (k->flat) return;
-  struct ex x = { .k = k, .a = k->arena, .e = { .k = k } };
+  struct ex x = { .k = k, .a = k->arena, .e = { .k = k }, .early = t->kind == CG_CUDA };
   struct kir_block in = k->body;
   k->body = (struct kir_block){ 0 };
   x.e.at = &k->body;

@@ -97,7 +97,7 @@ static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, struct
   }
   c->device = (struct massrt_device_kernel){ .entry = ir_arena_strdup(a, l.name), .lanes = l.lanes, .warps = l.warps, .n_pointers = l.n_pointers, .n_sizes = l.n_sizes,
                                              .dynamic_bytes = l.dynamic_bytes, .size_bytes = ir_arena_copy(a, l.size_bytes, sizeof l.size_bytes), .images = c->images,
-                                             .overlaps = source.s && strstr(source.s, "griddepcontrol.wait") };
+                                             .overlaps = f->file ? f->file->waits : l.waits };
   c->shared_bytes = l.shared_bytes;
   if (t->kind == CG_OPENCL) {
     c->text[0] = source;

@@ -13,7 +13,7 @@ struct kernel_texts { struct kernel_text *v; uint32_t n, cap; };
 struct kernel_texts kernel_texts(struct ir_arena *a, const struct pass_program *p, unsigned n);
 const struct kernel_text *kernel_text_of(const struct kernel_texts *all, const struct pass_program *p, unsigned version, uint32_t kernel);   /* NULL: not the device's */
 void kernel_print(struct ir_arena *a, const struct pass_program *p, unsigned n, const struct kernel_text *t, struct ir_buf *out);           /* with its head */
-struct kernel_file { const char *name, *path, *text; bool used; };
+struct kernel_file { const char *name, *path, *text; bool used, waits; };                  /* waits: for earlier kernels, as a generated one does */
 struct kernel_files { IR_VEC(struct kernel_file) v; const struct kernel_file ***of; };     /* of[version][kernel]: NULL where there is no file */
 /* --use-kernels: reads the files of a folder for n versions. False: diagnostics (M0406): a file that no kernel asks for, or whose entry is not the kernel's. */
 bool kernel_files_read(struct ir_arena *a, struct ir_diags *d, const char *dir, struct pass_program *p, unsigned n, struct kernel_files *out);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 /* ---- tokens: identifiers and numbers, literals, single characters; without comments and lines of the preprocessor ---- */
-struct token { const char *s; size_t n; };
+struct token { const char *s; size_t n; unsigned conditions; /* #if that it stands in */ };
 struct tokens { IR_VEC(struct token) v; };
 static bool is(struct token t, const char *s) { return t.n == strlen(s) && !memcmp(t.s, s, t.n); }
 static bool is_any(struct token t, const char *const *s)
@@ -35,21 +35,29 @@ static const char *skip_literal(const char *s)
   while (*s && *s != q && *s != '\n') s += *s == '\\' && s[1] ? 2 : 1;
   return s + (*s == q);
 }
+/* What a line of the preprocessor does to the number of conditions that what follows stands in. */
+static unsigned conditions_behind(const char *s, unsigned n)
+{
+  s += 1 + strspn(s + 1, " \t");
+  return !strncmp(s, "if", 2) ? n + 1 : !strncmp(s, "endif", 5) && n ? n - 1 : n;
+}
 static struct tokens tokens_of(struct ir_arena *a, const char *s)
 {
   struct tokens r = { 0 };
+  unsigned conditions = 0;
   bool fresh = true;                                     /* nothing but blanks since the line began */
   while (*s) {
     const char *from = s;
     if (*s == '\n') { fresh = true; s++; continue; }
     if (*s == ' ' || *s == '\t' || *s == '\r') { s++; continue; }
     if (*s == '/' && s[1] == '*') { s = skip_comment(s); continue; }
+    if (fresh && *s == '#') conditions = conditions_behind(s, conditions);
     if ((*s == '/' && s[1] == '/') || (fresh && *s == '#')) { s = skip_line(s); continue; }
     fresh = false;
     if (*s == '"' || *s == '\'') s = skip_literal(s);
     else if (is_word(*s)) while (is_word(*s)) s++;
     else s++;
-    ir_push(a, &r.v, ((struct token){ from, (size_t)(s - from) }));
+    ir_push(a, &r.v, ((struct token){ from, (size_t)(s - from), conditions }));
   }
   return r;
 }
@@ -98,7 +106,7 @@ static const char *type_of(struct ir_arena *a, const struct token *from, const s
   for (const struct token *x = from; x < to; x++) {
     bool word = is_word(x->s[0]);
     if (is_any(*x, drop) || (word && words > 1 && x + 1 == to)) continue;
-    struct token t = is(*x, "global") ? (struct token){ "__global", 8 } : *x;
+    struct token t = is(*x, "global") ? (struct token){ "__global", 8, 0 } : *x;
     s = ir_arena_printf(a, "%s%s%.*s", s, *s ? " " : "", (int)t.n, t.s);
   }
   return s;
@@ -123,6 +131,31 @@ static long after(const struct declaration *d, const char *word, unsigned which)
     if (is(*x, word) && is(x[1], "(")) return strtol(x[2 + 2 * which].s, NULL, 0);
   return -1;
 }
+/* Does the entry wait for earlier kernels in every thread: a statement of its own, in no block and under no #if? A file whose author took the wait away is then
+ * launched when the kernel before it has ended. That nothing is touched before the wait is up to who moves it. */
+static bool holds(struct token t, const char *s)
+{
+  size_t n = strlen(s);
+  for (size_t i = 0; i + n <= t.n; i++)
+    if (!memcmp(t.s + i, s, n)) return true;
+  return false;
+}
+static bool entry_waits(const struct tokens *t, const struct declaration *d)
+{
+  const struct token *end = t->v.v + t->v.n;
+  unsigned depth = 0;
+  bool told = false;
+  for (const struct token *x = t->v.v; x < end && !told; x++) told = x->s[0] == '"' && holds(*x, "griddepcontrol.wait");
+  for (const struct token *x = d->end + 1; x < end && told; x++) {
+    if (is(*x, "{")) depth++;
+    if (is(*x, "}") && !--depth) break;
+    bool begins = is(x[-1], "{") || is(x[-1], "}") || is(x[-1], ";"), waits = is(*x, "wait_for_earlier_kernels");
+    if (is(*x, "asm") || is(*x, "__asm__"))
+      for (const struct token *y = x + 1; y < end && !is(*y, ";"); y++) waits |= y->s[0] == '"' && holds(*y, "griddepcontrol.wait");
+    if (depth == 1 && begins && waits && !x->conditions) return true;
+  }
+  return false;
+}
 static const char *wrong_block(struct ir_arena *a, const struct declaration *d, const struct cg_launch *l)
 {
   long bound = after(d, "__launch_bounds__", 0), x = after(d, "reqd_work_group_size", 0), y = after(d, "reqd_work_group_size", 1);
@@ -130,8 +163,8 @@ static const char *wrong_block(struct ir_arena *a, const struct declaration *d, 
   if (x >= 0 && (x != (long)l->lanes || y != (long)l->warps)) return ir_arena_printf(a, "reqd_work_group_size(%ld, %ld, ..), but it is launched with %u x %u", x, y, l->lanes, l->warps);
   return NULL;
 }
-/* Why a file cannot stand for a kernel; NULL: it can. */
-static const char *mismatch(struct ir_arena *a, const struct kernel_text *want, bool opencl, const char *text)
+/* Why a file cannot stand for a kernel; NULL: it can. *out_waits: whether it waits for earlier kernels. */
+static const char *mismatch(struct ir_arena *a, const struct kernel_text *want, bool opencl, const char *text, bool *out_waits)
 {
   const char *entry = want->launch.name, *why;
   struct tokens wt = tokens_of(a, want->text), gt = tokens_of(a, text);
@@ -142,6 +175,7 @@ static const char *mismatch(struct ir_arena *a, const struct kernel_text *want, 
   if (wa.v.n != ga.v.n) return ir_arena_printf(a, "kernel %s takes %u arguments; expected %u, as --emit wrote them", entry, ga.v.n, wa.v.n);
   for (uint32_t i = 0; i < wa.v.n; i++)
     if (strcmp(wa.v.v[i], ga.v.v[i])) return ir_arena_printf(a, "argument %u of kernel %s is \"%s\"; expected \"%s\"", i + 1, entry, ga.v.v[i], wa.v.v[i]);
+  *out_waits = entry_waits(&gt, &g);
   if ((why = wrong_block(a, &g, &want->launch))) return ir_arena_printf(a, "kernel %s has %s", entry, why);
   return NULL;
 }
@@ -189,7 +223,7 @@ static struct kernel_file *choose(struct ir_arena *a, const struct kernel_files 
 }
 static bool check_file(struct ir_arena *a, struct ir_diags *d, struct kernel_file *f, const struct kernel_text *t, bool opencl)
 {
-  const char *why = f->used ? NULL : mismatch(a, t, opencl, f->text);
+  const char *why = f->used ? NULL : mismatch(a, t, opencl, f->text, &f->waits);
   f->used = true;
   return !why || ir_error(d, IR_M0406, NULL, NULL, "%s: %s", f->path, why);
 }

@@ -1,4 +1,5 @@
 """--emit=cuda and --emit=opencl: every network whole, the same bytes each time, files that name what they came from; nvcc, where it is, takes a few of them."""
+import re
 from e2e import *
 
 NETS = {"alexnet": ["width=8", "hidden=64", "classes=20"], "resnet152": ["width=8", "size=64", "classes=20"], "yolov3": [], "bert-base": [], "gpt2": []}
@@ -7,6 +8,18 @@ NETS = {"alexnet": ["width=8", "hidden=64", "classes=20"], "resnet152": ["width=
 def emit(model, kind, out, *args):
     massc(model, f"--emit={kind}", "-o", out + "/", *args)
     return {f: open(os.path.join(out, f)).read() for f in sorted(os.listdir(out))}
+
+
+def waits(text):
+    """Whether a CUDA kernel lets the next one start first, and outside of all blocks waits for those before it, once, before it names memory that changes; and whether weights are read before."""
+    parameters, body = re.search(r'extern "C" __global__ .*\n\w+\(([^)]*)\)\n\{\n(.*)', text, re.S).groups()
+    pointers = re.findall(r"\*(__restrict__ )?(\w+)", parameters)
+    names = lambda weights: "|".join(n for r, n in pointers if bool(r) == weights) or "no such name"
+    assert body.startswith("  start_next_kernel();\n") and body.count("start_next_kernel") == 1, text
+    before, behind = body.split("\n  wait_for_earlier_kernels();\n")
+    assert "wait_for_earlier_kernels" not in before + behind, text
+    assert not re.search(rf"\b({names(False)})\b", before) and re.search(rf"\b({names(False)})\b", behind), text
+    return bool(re.search(rf"\b({names(True)})\b", before))
 
 
 def whole(name, kind):
@@ -18,6 +31,10 @@ def whole(name, kind):
         assert emit(model, kind, f"{name}-{kind}-again", "-j1") == files, "other bytes in a second run"
         plain = emit(model, kind, f"{name}-{kind}-O0", "-O0")
         os.remove(model)
+        if kind == "cuda":
+            early = [waits(t) for t in [*files.values(), *plain.values()]].count(True)
+            assert early or not any("pipe" in t for t in files.values())
+            return f"{len(files)} files, {len(plain)} at -O0; {early} of them read weights before they wait"
         return f"{len(files)} files, {len(plain)} at -O0"
     return check
 

@@ -6,11 +6,22 @@ static __device__ __forceinline__ unsigned shared_address(const void *p) { retur
 static __device__ __forceinline__ void cp_async_4(void *to, const void *from, bool ok) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" :: "r"(shared_address(to)), "l"(from), "r"(ok ? 4 : 0) : "memory");
 }
+static __device__ __forceinline__ void wait_for_earlier_kernels() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 static __device__ __forceinline__ float max_f32(float a, float b) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b)); return r; }
+static __device__ __forceinline__ void start_next_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
 
 extern "C" __global__ void __launch_bounds__(128)
 conv_12c824d9(const float *x, const float *__restrict__ w, const float *__restrict__ b, float *y, int N)
 {
+  start_next_kernel();
   const int lane = (int)threadIdx.x;
   __shared__ __align__(128) unsigned char scratch[9216];
   float *const sx = (float *)(scratch + 0);
@@ -34,12 +45,18 @@ conv_12c824d9(const float *x, const float *__restrict__ w, const float *__restri
   for (int p = 0; p < 2; p++) {
     {
       #pragma unroll
-      for (int k = 0; k < 2; k++) {
-        cp_async_4(sx + p*256 + k*128 + lane, x + gn*200704 + p*50176 + k*25088 + lane*196 + gh*112 + gw*8 - (lane % 16)*189 - (lane % 8)*6 - 57, gh*2 + lane/8 % 2 >= 1 && gw*8 + lane % 8 >= 1);
+      for (int k = 0; k < 4; k++) {
+        cp_async_4(sw + p*512 + k*128 + lane, w + p*9216 + k*2304 + go*32 + lane*18 - (lane % 32)*17, true);
       }
+    }
+  }
+  wait_for_earlier_kernels();
+  #pragma unroll
+  for (int p_1 = 0; p_1 < 2; p_1++) {
+    {
       #pragma unroll
-      for (int k_1 = 0; k_1 < 4; k_1++) {
-        cp_async_4(sw + p*512 + k_1*128 + lane, w + p*9216 + k_1*2304 + go*32 + lane*18 - (lane % 32)*17, true);
+      for (int k_1 = 0; k_1 < 2; k_1++) {
+        cp_async_4(sx + p_1*256 + k_1*128 + lane, x + gn*200704 + p_1*50176 + k_1*25088 + lane*196 + gh*112 + gw*8 - (lane % 16)*189 - (lane % 8)*6 - 57, gh*2 + lane/8 % 2 >= 1 && gw*8 + lane % 8 >= 1);
       }
     }
     asm volatile("cp.async.commit_group;" ::: "memory");

@@ -8,6 +8,11 @@ static __device__ __forceinline__ unsigned shared_address(const void *p) { retur
 static __device__ __forceinline__ void cp_async(void *to, const void *from, bool ok) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(shared_address(to)), "l"(from), "r"(ok ? 16 : 0) : "memory");
 }
+static __device__ __forceinline__ void wait_for_earlier_kernels() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 static __device__ __forceinline__ void ldmatrix_4(unsigned *r, const void *row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
 }
@@ -17,10 +22,16 @@ static __device__ __forceinline__ float from_f16(unsigned short h) { float x; as
 static __device__ __forceinline__ unsigned short to_f16(float x) { unsigned short h; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(x)); return h; }
 static __device__ __forceinline__ float f16_round(float x) { return from_f16(to_f16(x)); }
 typedef struct __align__(4) { unsigned short v[2]; } u16x2;
+static __device__ __forceinline__ void start_next_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
 
 extern "C" __global__ void __launch_bounds__(256)
 half_gemm_d4a5632c(const unsigned short *x, const unsigned short *__restrict__ w, const float *__restrict__ b, unsigned short *y, int M)
 {
+  start_next_kernel();
   const int lane = (int)threadIdx.x;
   const int warp = (int)threadIdx.y;
   extern __shared__ __align__(128) unsigned char scratch[];
@@ -42,12 +53,18 @@ half_gemm_d4a5632c(const unsigned short *x, const unsigned short *__restrict__ w
   for (int p = 0; p < 2; p++) {
     {
       #pragma unroll
-      for (int i = 0; i < 4; i++) {
-        cp_async(sx + swz(p*8192 + warp*1024 + i*256 + lane*8, 3, 3, 3), x + gm*98304 + warp*12288 + i*3072 + lane*96 + p*64 - (lane % 8)*88, M >= gm*128 + warp*16 + i*4 + lane/8 + 1);
-      }
-      #pragma unroll
       for (int j = 0; j < 2; j++) {
         cp_async(sw + swz(p*4096 + warp*512 + j*256 + lane*8, 3, 3, 3), w + gn*49152 + warp*6144 + j*3072 + lane*96 + p*64 - (lane % 8)*88, true);
+      }
+    }
+  }
+  wait_for_earlier_kernels();
+  #pragma unroll
+  for (int p_1 = 0; p_1 < 2; p_1++) {
+    {
+      #pragma unroll
+      for (int i = 0; i < 4; i++) {
+        cp_async(sx + swz(p_1*8192 + warp*1024 + i*256 + lane*8, 3, 3, 3), x + gm*98304 + warp*12288 + i*3072 + lane*96 + p_1*64 - (lane % 8)*88, M >= gm*128 + warp*16 + i*4 + lane/8 + 1);
       }
     }
     asm volatile("cp.async.commit_group;" ::: "memory");

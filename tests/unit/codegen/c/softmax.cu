@@ -3,11 +3,22 @@
 #define NOT_A_NUMBER __int_as_float(0x7fc00000)
 #define EACH(v, n) _Pragma("unroll") for (int v = 0; v < n; v++)
 typedef struct __align__(16) { float v[4]; } f32x4;
+static __device__ __forceinline__ void wait_for_earlier_kernels() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 static __device__ __forceinline__ float max_f32(float a, float b) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b)); return r; }
+static __device__ __forceinline__ void start_next_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
 
 extern "C" __global__ void __launch_bounds__(256)
 softmax_76a7fd77(const float *x, float *y, int R)
 {
+  start_next_kernel();
   const int lane = (int)threadIdx.x;
   const int warp = (int)threadIdx.y;
   const int r_2 = (int)blockIdx.x;
@@ -17,6 +28,7 @@ softmax_76a7fd77(const float *x, float *y, int R)
   float f_1;
   f32x4 f_2;
   f32x4 f_3;
+  wait_for_earlier_kernels();
   #pragma unroll
   for (int c_2 = 0; c_2 < 2; c_2++) {
     f32x4 x2;
