@@ -10,6 +10,7 @@ typedef int cu_result;
 typedef unsigned long long cu_ptr;
 struct cu_attr { int id; char pad[4]; union { int i; char pad[64]; } value; };
 struct cu_config { unsigned grid[3], block[3], shared_bytes; void *stream; struct cu_attr *attrs; unsigned n_attrs; };
+enum { OVERLAP_SINCE = 12030 /* the driver's version that records early launches */ };
 enum { ATTR_MAJOR = 75, ATTR_MINOR = 76, ATTR_SHARED_OPTIN = 97, FUNC_SHARED = 8, LAUNCH_OVERLAP = 6, CAPTURE_THREAD = 1 };
 
 /* One row per function, in the order of the table. */
@@ -27,7 +28,7 @@ enum { ATTR_MAJOR = 75, ATTR_MINOR = 76, ATTR_SHARED_OPTIN = 97, FUNC_SHARED = 8
   F(instantiate, "cuGraphInstantiateWithFlags", (void **, void *, unsigned long long)) F(exec_free, "cuGraphExecDestroy", (void *)) F(replay, "cuGraphLaunch", (void *, void *)) \
   F(event, "cuEventCreate", (void **, unsigned)) F(event_free, "cuEventDestroy_v2", (void *)) F(mark, "cuEventRecord", (void *, void *)) F(event_sync, "cuEventSynchronize", (void *)) \
   F(elapsed, "cuEventElapsedTime", (float *, void *, void *)) F(error_name, "cuGetErrorName", (cu_result, const char **)) F(error_text, "cuGetErrorString", (cu_result, const char **)) \
-  F(launch_ex, "?cuLaunchKernelEx", (const struct cu_config *, void *, void **, void **))
+  F(version, "cuDriverGetVersion", (int *)) F(launch_ex, "?cuLaunchKernelEx", (const struct cu_config *, void *, void **, void **))
 #define F(field, name, params) cu_result (*field) params;
 struct functions { FUNCTIONS };
 #undef F
@@ -44,6 +45,8 @@ struct cuda {
   void *context, *stream, *begin, *end;            /* begin, end: events */
   cu_ptr arena, weights;
   struct cu_kernel *kernel;
+  bool early;                                      /* the driver launches kernels early */
+  bool behind_kernel;                              /* what was queued last, in the open recording if there is one, is a kernel */
 };
 static int failed(struct cuda *c, const char *what, cu_result r)
 {
@@ -77,7 +80,7 @@ static int start(struct massrt_device *d, const char *select)
   struct cuda *c = (struct cuda *)d;
   char *end = NULL, name[96] = "";
   long k = select && *select ? strtol(select, &end, 10) : 0;
-  int n, major, minor;
+  int n, major, minor, version;
   snprintf(c->d.name, sizeof c->d.name, "cuda");
   CALL(c, "the driver does not start", init(0));
   CALL(c, "devices cannot be counted", count(&n));
@@ -91,6 +94,8 @@ static int start(struct massrt_device *d, const char *select)
   CALL(c, "its version", attribute(&major, ATTR_MAJOR, c->device));
   CALL(c, "its version", attribute(&minor, ATTR_MINOR, c->device));
   c->d.arch = (uint32_t)(10 * major + minor);
+  CALL(c, "the driver's version", version(&version));
+  c->early = c->f.launch_ex && c->d.arch >= 90 && version >= OVERLAP_SINCE;
   CALL(c, "no context", retain(&c->context, c->device));
   CALL(c, "no context", current(c->context));
   CALL(c, "no stream", stream(&c->stream, 1));
@@ -130,7 +135,7 @@ static int load_kernel(struct cuda *c, uint32_t i)
   CALL(c, what, module(&c->kernel[i].module, m->data, 0, NULL, NULL));
   CALL(c, what, function(&c->kernel[i].function, c->kernel[i].module, k->entry));
   if (k->dynamic_bytes) CALL(c, what, function_set(c->kernel[i].function, FUNC_SHARED, (int)k->dynamic_bytes));
-  c->kernel[i].overlaps = k->overlaps && c->f.launch_ex && c->d.arch >= 90 && m->arch >= 90;
+  c->kernel[i].overlaps = k->overlaps && c->early && m->arch >= 90;      /* code for sm_80 has no wait */
   return MASSRT_OK;
 }
 static int cuda_load(struct massrt_device *d, const struct massrt_program *p)
@@ -182,18 +187,21 @@ static void cuda_host_free(struct massrt_device *d, void *p)
 static int cuda_to_device(struct massrt_device *d, union massrt_word to, const void *from, uint64_t bytes)
 {
   struct cuda *c = (struct cuda *)d;
+  c->behind_kernel = false;
   CALL(c, "copy to the device", to_device((cu_ptr)to.i, from, bytes, c->stream));
   return MASSRT_OK;
 }
 static int cuda_to_host(struct massrt_device *d, void *to, union massrt_word from, uint64_t bytes)
 {
   struct cuda *c = (struct cuda *)d;
+  c->behind_kernel = false;
   CALL(c, "copy from the device", to_host(to, (cu_ptr)from.i, bytes, c->stream));
   return MASSRT_OK;
 }
 static int cuda_inside(struct massrt_device *d, union massrt_word to, union massrt_word from, uint64_t bytes)
 {
   struct cuda *c = (struct cuda *)d;
+  c->behind_kernel = false;
   CALL(c, "copy", inside((cu_ptr)to.i, (cu_ptr)from.i, bytes, c->stream));
   return MASSRT_OK;
 }
@@ -222,7 +230,9 @@ static int cuda_launch(struct massrt_device *d, uint32_t kernel, const union mas
   }
   for (uint32_t i = 0; i < n; i++) param[i] = (void *)&args[i];             /* a size of 4 bytes is the lower half of its word */
   if (elapsed_ns) CALL(c, "event", mark(c->begin, c->stream));
-  if (c->kernel[kernel].overlaps && !elapsed_ns) {
+  bool early = c->kernel[kernel].overlaps && c->behind_kernel && !elapsed_ns;
+  c->behind_kernel = !elapsed_ns;
+  if (early) {
     struct cu_attr overlap = { .id = LAUNCH_OVERLAP, .value.i = 1 };
     struct cu_config g = { { (unsigned)blocks, 1, 1 }, { k->lanes, k->warps, 1 }, (unsigned)k->dynamic_bytes, c->stream, &overlap, 1 };
     CALL(c, "launch", launch_ex(&g, c->kernel[kernel].function, param, NULL));
@@ -232,6 +242,7 @@ static int cuda_launch(struct massrt_device *d, uint32_t kernel, const union mas
 static int cuda_sync(struct massrt_device *d)
 {
   struct cuda *c = (struct cuda *)d;
+  c->behind_kernel = false;
   CALL(c, "a step failed", sync(c->stream));
   return MASSRT_OK;
 }
@@ -239,6 +250,7 @@ static int cuda_record(struct massrt_device *d)
 {
   struct cuda *c = (struct cuda *)d;
   CALL(c, "no context", current(c->context));
+  c->behind_kernel = false;
   CALL(c, "steps cannot be recorded", capture(c->stream, CAPTURE_THREAD));
   return MASSRT_OK;
 }
@@ -246,6 +258,7 @@ static int cuda_recorded(struct massrt_device *d, bool keep, void **out)
 {
   struct cuda *c = (struct cuda *)d;
   void *graph = NULL;
+  c->behind_kernel = false;
   cu_result r = c->f.captured(c->stream, &graph);
   if (!r && keep) r = c->f.instantiate(out, graph, 0);
   if (graph) c->f.graph_free(graph);
@@ -255,6 +268,7 @@ static int cuda_replay(struct massrt_device *d, void *graph, int64_t *elapsed_ns
 {
   struct cuda *c = (struct cuda *)d;
   CALL(c, "no context", current(c->context));
+  c->behind_kernel = false;
   if (elapsed_ns) CALL(c, "event", mark(c->begin, c->stream));
   CALL(c, "launch of the recorded steps", replay(graph, c->stream));
   return elapsed_ns ? since_begin(c, "the recorded steps failed", elapsed_ns) : MASSRT_OK;
