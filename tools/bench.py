@@ -1,7 +1,8 @@
 """massc against ONNX Runtime: one compile per net (symbolic batch), engines in turn within each round, medians of the rounds' medians.
 Called by tools/bench, which prepares build/ and the virtual environment."""
-import argparse, json, os, statistics, subprocess, sys, time
+import argparse, json, os, statistics, sys, time
 import numpy as np, onnxruntime as ort
+from bench_common import Failed, compiled, feeds, make_model, run, save
 
 ap = argparse.ArgumentParser()
 ap.add_argument("nets", nargs="*", default=["resnet152", "alexnet"])
@@ -16,17 +17,6 @@ args = ap.parse_args()
 out = "build/bench"
 os.makedirs(out, exist_ok=True)
 cpu = next(l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name"))
-
-
-# Peak memory of a command and every process that it starts; by a fresh process, since a child counts what its parent held when it was made.
-MEASURE = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-
-
-def run(cmd):
-    r = subprocess.run(cmd, capture_output=True, text=True)
-    if r.returncode:
-        sys.exit(f"{' '.join(cmd)}: exit {r.returncode}\n{r.stderr[-2000:]}")
-    return r.stdout
 
 
 def session(model, threads):
@@ -45,40 +35,10 @@ def peer_median(s, feed, seconds):
     return statistics.median(times) * 1e3
 
 
-def prepare(net):
-    name, *keys = net.split(":")
-    model, exe = f"{out}/{net.replace(':', '-')}.onnx", f"{out}/{net.replace(':', '-')}.bin"
-    run(["build/mkmodel", name, "-o", model, *keys])
-    t = time.perf_counter()
-    peak = run([sys.executable, "-c", MEASURE, "build/massc", f"--target={args.target}", model, "-o", exe])
-    return model, exe, time.perf_counter() - t, int(peak) * 1024
-
-
-def feeds(s, batch, seed):
-    """Random inputs of a batch; other symbolic dims (sequence lengths) get --length. Integers are token ids, masks of ones and types of zeros."""
-    rng, out = np.random.default_rng(seed), {}
-    for i in s.get_inputs():
-        dims = [d if isinstance(d, int) else batch if "batch" in d else args.length for d in i.shape]
-        if i.type == "tensor(int64)":
-            out[i.name] = np.ones(dims, np.int64) if "mask" in i.name else np.zeros(dims, np.int64) if "type" in i.name else rng.integers(0, 1000, dims)
-        else:
-            out[i.name] = rng.standard_normal(dims, dtype=np.float32)
-    return out
-
-
-def save(feed):
-    """Options that give them to an executable."""
-    opts = []
-    for k, v in feed.items():
-        np.save(f"{out}/in-{k}.npy", v)
-        opts += ["--input", f"{k}={out}/in-{k}.npy"]
-    return opts
-
-
-def error(exe, s, batch):
-    feed = feeds(s, batch, 0)
-    want = s.run(None, feed)
-    cmd = [exe, *save(feed)]
+def error(exe, model, batch):
+    feed = feeds(model, batch, args.length, 0)
+    want = session(model, 2).run(None, feed)
+    cmd = [exe, *save(feed, out)]
     for i in range(len(want)):
         cmd += ["--output", f"{out}/out{i}.npy"]
     run(cmd)
@@ -86,15 +46,19 @@ def error(exe, s, batch):
 
 
 rows = []
-for net in args.nets:
-    model, exe, compile_s, peak = prepare(net)
+
+
+def measure(net):
+    model = make_model(["build/mkmodel"], net, out)
+    exe = model[:-5] + ".bin"
+    compile_s, peak = compiled(["build/massc"], model, exe, f"--target={args.target}")
     size, model_size = os.path.getsize(exe), os.path.getsize(model)
     info = json.loads(run([exe, "--info", "--json"]))
-    err = {b: error(exe, session(model, 2), b) for b in (1, 4)}
+    err = {b: error(exe, model, b) for b in (1, 4)}
     for threads in map(int, args.threads.split(",")):
         s = session(model, threads)
-        feed = feeds(s, args.batch, 1)
-        cmd = [exe, f"--bench={args.seconds}", "--json", "--threads", str(threads), *save(feed)]
+        feed = feeds(model, args.batch, args.length, 1)
+        cmd = [exe, f"--bench={args.seconds}", "--json", "--threads", str(threads), *save(feed, out)]
         ours, peers, start = [], [], []
         for _ in range(args.rounds):
             j = json.loads(run(cmd))
@@ -107,6 +71,13 @@ for net in args.nets:
                          peak_bytes=peak, model_bytes=model_size, executable_bytes=size, weights_bytes=info.get("weights_bytes")))
         print(f"{net:12s} batch {args.batch}, {threads} threads: massc {a:8.2f} ms, ONNX Runtime {b:8.2f} ms, ratio {ratio:.2f}; start {rows[-1]['start_ms']:.0f} ms")
     print(f"{'':12s} error batch 1 {err[1]:.1e}, batch 4 {err[4]:.1e}; compiled in {compile_s:.1f} s, peak {peak / 2**20:.0f} MiB (model {model_size / 2**20:.0f}); executable {size / 2**20:.1f} MiB")
+
+
+try:
+    for net in args.nets:
+        measure(net)
+except Failed as e:
+    sys.exit(str(e))
 print(f"ratio: massc's time over ONNX Runtime's {ort.__version__}; {cpu}")
 if args.json:
     json.dump(dict(cpu=cpu, onnxruntime=ort.__version__, rows=rows), open(args.json, "w"), indent=1)

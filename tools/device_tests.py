@@ -2,7 +2,8 @@
 
 LOG is written as meson writes its own, one JSON object a line, for test_summary.py. Needs the build directory and Python's own library, no meson: a machine with a GPU need not be
 one that builds."""
-import ctypes, glob, json, os, shutil, subprocess, sys, tempfile, time
+import ctypes, json, os, shutil, subprocess, sys, tempfile, time
+from opencl_vendors import nvidia_alone
 
 kind, build, log = sys.argv[1], os.path.abspath(sys.argv[2]), sys.argv[3]
 tests = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests")
@@ -10,16 +11,6 @@ scratch = tempfile.mkdtemp(prefix="massc-device-")
 env = dict(os.environ, MASSC_DEVICE=kind, MASSC=os.path.join(build, "compiler/massc"), MKMODEL=os.path.join(build, "models/mkmodel"), MASSC_OPT=os.path.join(build, "tools/massc-opt"))
 gpu_cases = os.path.join(build, "tests/gpu/gpu_cases")
 NETS = {"alexnet": ["width=8", "hidden=64", "classes=20"], "resnet50": ["width=8", "size=64", "classes=20"], "bert-base": ["layers=1", "width=32", "heads=2", "vocab=100", "positions=32"]}
-
-
-def vendors():
-    """Where NVIDIA's OpenCL is installed, but not among the loader's platforms: it alone is taken."""
-    libs = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True).stdout if shutil.which("ldconfig") else ""
-    if "libnvidia-opencl.so.1" in libs and "OCL_ICD_VENDORS" not in os.environ and not glob.glob("/etc/OpenCL/vendors/nvidia*.icd"):
-        os.mkdir(os.path.join(scratch, "icd"))
-        with open(os.path.join(scratch, "icd", "nvidia.icd"), "w") as f:
-            f.write("libnvidia-opencl.so.1\n")
-        env["OCL_ICD_VENDORS"] = os.path.join(scratch, "icd") + "/"
 
 
 def platforms():
@@ -69,7 +60,7 @@ def models():
     return made
 
 
-vendors() if kind == "opencl" else no_vendors()
+env.update(nvidia_alone(scratch)) if kind == "opencl" else no_vendors()
 if kind == "opencl":
     print("  platforms:", ", ".join(platforms()))
 open(log, "w").close()
