@@ -231,7 +231,6 @@ static bool read_record(struct gen *g, const struct kir_sched *s, const char **w
   }
   return true;
 }
-static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 static bool buffers(struct gen *g, const struct kir_sched *s, const char **why)
 {
   struct kir_kern *k = g->f->k;
@@ -239,13 +238,13 @@ static bool buffers(struct gen *g, const struct kir_sched *s, const char **why)
   bool kb = sk && sk->how == KIR_STAGED, vb = sv && sv->how == KIR_STAGED;
   int64_t w = g->pitch, round = g->each ? g->lanes : 1, most = SCRATCH / 4;
   *why = "the record needs too much scratch";
-  if (g->block > most || up(g->block, g->rj) * w > most || (g->D + g->E + 2 * round) * w > most || (g->D + g->E) * g->block > 16 * most) return false;
+  if (g->block > most || cg_round_up(g->block, g->rj) * w > most || (g->D + g->E + 2 * round) * w > most || (g->D + g->E) * g->block > 16 * most) return false;
   *why = "rows one by one read keys and values in place";
   if (g->each && (kb || vb)) return false;
   g->stat = kir_buf(k, "stat", IR_f32, 2, (int64_t[]){ ST_ROWS, w });
-  g->qs = kir_buf(k, "q", IR_f32, 2, (int64_t[]){ up(g->D, round), w });
-  g->os = kir_buf(k, "o", IR_f32, 2, (int64_t[]){ up(g->E, round), w });
-  g->p = kir_buf(k, "p", IR_f32, 2, (int64_t[]){ up(g->block, g->each ? round : g->rj), w });
+  g->qs = kir_buf(k, "q", IR_f32, 2, (int64_t[]){ cg_round_up(g->D, round), w });
+  g->os = kir_buf(k, "o", IR_f32, 2, (int64_t[]){ cg_round_up(g->E, round), w });
+  g->p = kir_buf(k, "p", IR_f32, 2, (int64_t[]){ cg_round_up(g->block, g->each ? round : g->rj), w });
   if (kb) g->kb = kir_buf(k, "k", IR_f32, 2, (int64_t[]){ g->block, g->D });
   if (vb) g->vb = kir_buf(k, "v", IR_f32, 2, (int64_t[]){ g->block, g->E });
   return true;

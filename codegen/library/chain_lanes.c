@@ -47,13 +47,6 @@ static bool refuse(struct lanes *g, const char *why)
   if (!g->why) g->why = why;
   return false;
 }
-static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-static int64_t pow2_up(int64_t x)
-{
-  int64_t p = 1;
-  while (p < x) p *= 2;
-  return p;
-}
 
 /* ---- expressions ---- */
 static const struct kir_expr *uncast(const struct kir_expr *e)
@@ -114,31 +107,27 @@ static unsigned need(const struct lanes *g, const struct ir_ix *e, const struct 
 
 /* ---- layouts ---- */
 static void dims(struct kir_layout *l, const char *names) { IR_ASSERT(kir_layout_parse(names, strlen(names), l)); }
-static void factor(struct kir_layout *l, unsigned dim, int64_t ext, char axis, int64_t stride)
-{
-  if (ext > 1) l->f[l->n++] = (struct kir_factor){ (uint8_t)dim, axis, (int32_t)ext, (int32_t)stride };
-}
 /* Rows of a warp as the units want them: r registers for each. */
 static void rows(const struct lanes *g, struct kir_layout *l, int64_t r)
 {
-  factor(l, 0, g->warps, 'w', 1);
+  cg_factor(l, 0, g->warps, 'w', 1);
   if (g->units) {
-    factor(l, 0, 2, 'r', r);
-    factor(l, 0, 8, 'l', 4);
+    cg_factor(l, 0, 2, 'r', r);
+    cg_factor(l, 0, 8, 'l', 4);
   } else {
-    factor(l, 0, g->ri, 'r', r);
-    factor(l, 0, g->li, 'l', g->lj);
+    cg_factor(l, 0, g->ri, 'r', r);
+    cg_factor(l, 0, g->li, 'l', g->lj);
   }
 }
 static void columns(const struct lanes *g, struct kir_layout *l, int64_t n)
 {
   if (g->units) {
-    factor(l, 1, n / 8, 'r', 2);
-    factor(l, 1, 4, 'l', 1);
-    factor(l, 1, 2, 'v', 1);
+    cg_factor(l, 1, n / 8, 'r', 2);
+    cg_factor(l, 1, 4, 'l', 1);
+    cg_factor(l, 1, 2, 'v', 1);
   } else {
-    factor(l, 1, n / g->lj, 'r', 1);
-    factor(l, 1, g->lj, 'l', 1);
+    cg_factor(l, 1, n / g->lj, 'r', 1);
+    cg_factor(l, 1, g->lj, 'l', 1);
   }
 }
 static void layouts(struct lanes *g)
@@ -154,10 +143,10 @@ static void layouts(struct lanes *g)
   if (!g->units) return;
   dims(&g->query, "i=1, d=1");
   rows(g, &g->query, 1);
-  factor(&g->query, 1, g->Dp / 16, 'r', 4);
-  factor(&g->query, 1, 2, 'r', 2);
-  factor(&g->query, 1, 4, 'l', 1);
-  factor(&g->query, 1, 2, 'v', 1);
+  cg_factor(&g->query, 1, g->Dp / 16, 'r', 4);
+  cg_factor(&g->query, 1, 2, 'r', 2);
+  cg_factor(&g->query, 1, 4, 'l', 1);
+  cg_factor(&g->query, 1, 2, 'v', 1);
 }
 /* n rows, their columns in pieces of 16 bytes, dealt to lanes along a row, then to rows, then to warps. */
 static void copy_layout(const struct lanes *g, int64_t n, int64_t cols, unsigned piece, const char *names, struct kir_layout *l)
@@ -166,12 +155,12 @@ static void copy_layout(const struct lanes *g, int64_t n, int64_t cols, unsigned
   while (lc < WARP && cols / piece % (2 * lc) == 0) lc *= 2;
   int64_t lr = WARP / lc < n ? WARP / lc : n, w = n / lr < g->warps ? n / lr : g->warps, rc = cols / piece / lc;
   dims(l, names);
-  factor(l, 0, w, 'w', 1);
-  factor(l, 0, n / lr / w, 'r', rc);
-  factor(l, 0, lr, 'l', lc);
-  factor(l, 1, rc, 'r', 1);
-  factor(l, 1, lc, 'l', 1);
-  factor(l, 1, piece, 'v', 1);
+  cg_factor(l, 0, w, 'w', 1);
+  cg_factor(l, 0, n / lr / w, 'r', rc);
+  cg_factor(l, 0, lr, 'l', lc);
+  cg_factor(l, 1, rc, 'r', 1);
+  cg_factor(l, 1, lc, 'l', 1);
+  cg_factor(l, 1, piece, 'v', 1);
 }
 
 /* ---- tiles and ops ---- */
@@ -483,8 +472,8 @@ static bool widths(struct lanes *g)
   g->E = 1;
   if (!ir_ix_const(c->d.ext, &g->D) || (c->e.var && !ir_ix_const(c->e.ext, &g->E)) || g->D < 1 || g->E < 1) return refuse(g, "the widths of the products are not constant");
   int64_t most = g->units ? HALF_WIDTH : MAX_WIDTH;
-  g->Dp = up(g->D, g->units ? 16 : STEP);
-  g->Ep = up(g->E, g->units ? 16 : g->lj > STEP ? g->lj : STEP);
+  g->Dp = cg_round_up(g->D, g->units ? 16 : STEP);
+  g->Ep = cg_round_up(g->E, g->units ? 16 : g->lj > STEP ? g->lj : STEP);
   return (g->Dp <= most && g->Ep <= most) || refuse(g, "the products are too wide");
 }
 struct kir_kern *cg_chain_lanes_lower(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t, const char **why)
@@ -521,8 +510,8 @@ struct kir_kern *cg_chain_lanes_lower(struct ir_arena *a, struct kir_nest *n, co
 /* Bytes of shared memory. */
 static int64_t needs(bool units, int64_t D, int64_t E, int64_t bi, int64_t bj, int64_t depth)
 {
-  int64_t b = units ? 2 : 4, pad = 16 / b, kv = depth * bj * (up(D, 16) + up(E, 16) + 2 * pad) * b;
-  return units ? kv : kv + bi * (up(D, 16) + bj + 4 * pad) * b;
+  int64_t b = units ? 2 : 4, pad = 16 / b, kv = depth * bj * (cg_round_up(D, 16) + cg_round_up(E, 16) + 2 * pad) * b;
+  return units ? kv : kv + bi * (cg_round_up(D, 16) + bj + 4 * pad) * b;
 }
 struct kir_sched *cg_chain_lanes_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
 {
@@ -549,8 +538,8 @@ struct kir_sched *cg_chain_lanes_schedule(struct ir_arena *a, const struct kir_n
   /* rows: the largest block that still gives a third of the multiprocessors work */
   bool wide = g.D > 128 || g.E > 128;
   int64_t warps = 4, lane = wide ? 2 : 4, bj = wide ? 32 : 64, depth = t->kind == CG_CUDA ? 2 : 1, most = t->shared_bytes;
-  while (warps > 1 && (I ? tasks * ((I + 16 * warps - 1) / (16 * warps)) < t->cores / 3 || 8 * warps >= I : tasks * 16 < t->cores && warps > 2)) warps /= 2;
-  if (J && J < bj) bj = pow2_up(J) < 16 ? 16 : pow2_up(J);
+  while (warps > 1 && (I ? tasks * cg_ceil_div(I, 16 * warps) < t->cores / 3 || 8 * warps >= I : tasks * 16 < t->cores && warps > 2)) warps /= 2;
+  if (J && J < bj) bj = cg_pow2_up(J) < 16 ? 16 : cg_pow2_up(J);
   if (J && J <= bj) depth = 1;
   while (needs(g.units, g.D, g.E, 16 * warps, bj, depth) > most) {
     if (depth > 1) depth--;

@@ -49,8 +49,6 @@ const struct cg_axis *cg_coord_axis(const struct cg_contract *c, const struct ir
 
 /* ---- lowering: shared by contract.c (loops over the result), contract_tile.c (what lies below) and contract_pack.c ---- */
 enum { CG_MAX_PEEL = 6 };
-static inline int64_t cg_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static inline int64_t cg_round_up(int64_t a, int64_t b) { return cg_ceil_div(a, b) * b; }
 /* What is left of an axis inside of the loops so far: base <= value < lim, at most `step` (0: not known). exact: lim is base + step. */
 struct cg_left { const struct ir_ix *base, *lim; int64_t step; bool exact; };
 struct cg_axes { struct cg_left ax[CG_MAX_AXES]; };

@@ -29,12 +29,6 @@ static void add_part(struct plan *p, enum kir_loop_kind kind, unsigned axis, int
   l->part[l->n].axis = p->c->ax[axis].name;
   l->part[l->n++].step = step;
 }
-static int64_t pow2_up(int64_t x)
-{
-  int64_t p = 1;
-  while (p < x) p *= 2;
-  return p;
-}
 /* Is there another m axis outside of axis i, for what i leaves of a tile? */
 static bool wider(const struct cg_contract *c, unsigned i)
 {
@@ -69,7 +63,7 @@ static int64_t place(struct plan *p, const struct tile *q)
     const struct cg_axis *x = &c->ax[i];
     p->step[i] = p->lane[i] = 1;
     if (x->role == CG_M && x->n != 1 && left && rows > 1) {
-      int64_t s = x->n && pow2_up(x->n) < rows ? pow2_up(x->n) : rows;
+      int64_t s = x->n && cg_pow2_up(x->n) < rows ? cg_pow2_up(x->n) : rows;
       if (left == 2 && x->n && x->n > 8 && wider(c, i))                           /* 55 is 7 times 8 rather than 64 */
         for (int64_t h = s; h >= 8; h /= 2)
           if (cg_round_up(x->n, h) < cg_round_up(x->n, s)) s = h;
@@ -110,8 +104,8 @@ static bool choose(struct plan *p)
   if (m && m < 8) return false;                   /* a row or two: nothing is used often enough */
   unsigned best = n_tiles;
   for (unsigned i = 0; i < n_tiles; i++) {
-    if (m && tiles[i].rows > 16 && tiles[i].rows > pow2_up(m)) continue;
-    if (n && tiles[i].cols > 32 && tiles[i].cols > pow2_up(n)) continue;
+    if (m && tiles[i].rows > 16 && tiles[i].rows > cg_pow2_up(m)) continue;
+    if (n && tiles[i].cols > 32 && tiles[i].cols > cg_pow2_up(n)) continue;
     if (!m && tiles[i].rows > 64) continue;
     int64_t blocks = place(p, &tiles[i]);
     if (blocks < 0) continue;

@@ -36,14 +36,10 @@ static void name_axes(const struct tile *t, struct kir_reg *r, unsigned d, enum 
     r->axes[d][r->n_axes[d]++].ext = t->st->ax[i].step;
   }
 }
-static void factor(struct kir_layout *l, unsigned dim, int64_t ext, char axis, int64_t stride)
-{
-  if (ext > 1) l->f[l->n++] = (struct kir_factor){ (uint8_t)dim, axis, (int32_t)ext, (int32_t)stride };
-}
 static void inst_factors(struct kir_layout *l, unsigned dim, const struct kir_layout *in, char name)
 {
   for (unsigned i = 0; i < in->n; i++)
-    if (in->dim[in->f[i].dim][0] == name) factor(l, dim, in->f[i].ext, in->f[i].axis, in->f[i].stride);
+    if (in->dim[in->f[i].dim][0] == name) cg_factor(l, dim, in->f[i].ext, in->f[i].axis, in->f[i].stride);
 }
 static void two_dims(struct kir_layout *l, const char *names) { IR_ASSERT(kir_layout_parse(names, 8, l)); }
 
@@ -58,17 +54,17 @@ static bool acc_layout(const struct tile *t, struct kir_layout *lay)
   two_dims(lay, "i=1, j=1");
   if (t->l->unit == 'l') {                        /* lanes inside of registers: neighbours read and store neighbours, along the dim in which the result is contiguous */
     bool rows = cg_contract_rows_run(t->l->c);
-    factor(lay, 0, ri, 'r', nr * rj);
-    factor(lay, 0, I / wi, 'l', rows ? 1 : J / wj);
-    factor(lay, 1, rj, 'r', nr);
-    factor(lay, 1, J / wj, 'l', rows ? I / wi : 1);
+    cg_factor(lay, 0, ri, 'r', nr * rj);
+    cg_factor(lay, 0, I / wi, 'l', rows ? 1 : J / wj);
+    cg_factor(lay, 1, rj, 'r', nr);
+    cg_factor(lay, 1, J / wj, 'l', rows ? I / wi : 1);
     return in->m == 1 && in->n == 1 ? true : cg_refuse(t->l, "lanes divide a tile of scalar instructions");
   }
-  factor(lay, 0, I / wi, t->l->unit, J / wj);
-  factor(lay, 0, ri, 'r', nr * rj);
+  cg_factor(lay, 0, I / wi, t->l->unit, J / wj);
+  cg_factor(lay, 0, ri, 'r', nr * rj);
   inst_factors(lay, 0, &in->C, 'i');
-  factor(lay, 1, J / wj, t->l->unit, 1);
-  factor(lay, 1, rj, 'r', nr);
+  cg_factor(lay, 1, J / wj, t->l->unit, 1);
+  cg_factor(lay, 1, rj, 'r', nr);
   inst_factors(lay, 1, &in->C, 'j');
   return true;
 }
@@ -85,10 +81,10 @@ static bool lane_copy_layout(const struct tile *t, int64_t rows, int64_t ks, boo
   }
   if (ks % lk || rows % lr || (lk & (lk - 1)) || (lr & (lr - 1))) return cg_refuse(t->l, "a staged tile does not divide among the lanes");
   two_dims(lay, names);
-  factor(lay, 0, ks / lk, 'r', rows / lr);
-  factor(lay, 0, lk, 'l', along_k ? 1 : lr);
-  factor(lay, 1, rows / lr, 'r', 1);
-  factor(lay, 1, lr, 'l', along_k ? lk : 1);
+  cg_factor(lay, 0, ks / lk, 'r', rows / lr);
+  cg_factor(lay, 0, lk, 'l', along_k ? 1 : lr);
+  cg_factor(lay, 1, rows / lr, 'r', 1);
+  cg_factor(lay, 1, lr, 'l', along_k ? lk : 1);
   return true;
 }
 /* rows x cols, cols contiguous: pieces of `vec` elements dealt to lanes along a row, then to rows, then to warps. */
@@ -100,12 +96,12 @@ static bool copy_layout(const struct tile *t, int64_t rows, int64_t cols, int64_
   if (L % lj || cols % (vec * lj) || rows % (li * w)) return cg_refuse(t->l, "a staged tile does not divide among the lanes");
   int64_t rj = cols / vec / lj, ri = rows / li / w;
   two_dims(lay, names);
-  factor(lay, 0, w, 'w', 1);
-  factor(lay, 0, ri, 'r', rj);
-  factor(lay, 0, li, 'l', lj);
-  factor(lay, 1, rj, 'r', 1);
-  factor(lay, 1, lj, 'l', 1);
-  factor(lay, 1, vec, 'v', 1);
+  cg_factor(lay, 0, w, 'w', 1);
+  cg_factor(lay, 0, ri, 'r', rj);
+  cg_factor(lay, 0, li, 'l', lj);
+  cg_factor(lay, 1, rj, 'r', 1);
+  cg_factor(lay, 1, lj, 'l', 1);
+  cg_factor(lay, 1, vec, 'v', 1);
   return true;
 }
 
@@ -338,7 +334,7 @@ bool cg_contract_stage_rows(struct cg_lower_state *l, const struct cg_axes *st)
     to[i] = (int)i == m ? ir_ix_add(st->ax[i].base, r) : (int)i == k ? kk : st->ax[i].base;
   }
   IR_ASSERT(kir_layout_parse("k=1, r=1", 8, &lay));
-  factor(&lay, 0, lanes, 'v', 1);
+  cg_factor(&lay, 0, lanes, 'v', 1);
   struct kir_op *o = kir_emit(&l->e, KIR_copy, x->elem, 1, NULL, 0, (const struct ir_ix *[]){ kk, r }, 2);
   o->arr = l->x_rows;
   o->e = cg_expr_move(c->a, c->xr, &(struct cg_move){ from, to, c->n_ax, NULL, NULL });

@@ -87,6 +87,16 @@ struct kir_expr *cg_expr_f(struct ir_arena *a, enum ir_elem elem, double f)
   return e;
 }
 
+int64_t cg_pow2_up(int64_t x)
+{
+  int64_t p = 1;
+  while (p < x) p *= 2;
+  return p;
+}
+void cg_factor(struct kir_layout *l, unsigned dim, int64_t ext, char axis, int64_t stride)
+{
+  if (ext > 1) l->f[l->n++] = (struct kir_factor){ (uint8_t)dim, axis, (int32_t)ext, (int32_t)stride };
+}
 struct kir_op *cg_map_arr(struct kir_emit *e, struct kir_arr *arr, const struct ir_ix *const *at, struct kir_expr *x, const struct kir_layout *lay)
 {
   struct kir_op *o = kir_emit(e, KIR_map, arr->elem, 1, NULL, 0, at, arr->rank);

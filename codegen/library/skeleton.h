@@ -10,6 +10,11 @@
 #define MASSC_CG_SKELETON_H
 #include "codegen/codegen.h"
 
+/* ---- numbers, of positive a and b ---- */
+static inline int64_t cg_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t cg_round_up(int64_t a, int64_t b) { return cg_ceil_div(a, b) * b; }
+int64_t cg_pow2_up(int64_t x);              /* the least power of two that is no less */
+
 /* ---- loops ----
  * Opens `for name = 0..trips`: e->at becomes the body, and the kern's facts know var < trips until the end. One trip opens no loop and the variable is the
  * constant 0. unroll: 0 or 1 none, n, or 0xffff (replayed completely). Returns the variable. */
@@ -35,6 +40,8 @@ struct cg_move {
 struct kir_expr *cg_expr_move(struct ir_arena *a, const struct kir_expr *e, const struct cg_move *m);
 struct kir_expr *cg_expr_f(struct ir_arena *a, enum ir_elem e, double f);
 
+/* ---- layouts ---- Appends a factor to dim `dim`, inside of those that it has; extent 1 adds none. */
+void cg_factor(struct kir_layout *l, unsigned dim, int64_t ext, char axis, int64_t stride);
 /* map arr[at..] <- e on layout lay (copied into the kern's arena) */
 struct kir_op *cg_map_arr(struct kir_emit *e, struct kir_arr *arr, const struct ir_ix *const *at, struct kir_expr *x, const struct kir_layout *lay);
 
