@@ -12,7 +12,7 @@
 
 #define C_LANE '\1'
 enum { C_ATOM, C_UNARY, C_MUL, C_ADD, C_SHIFT, C_CMP, C_EQ, C_BAND, C_XOR, C_BOR, C_AND, C_OR, C_COND };   /* precedence, tightest first */
-struct c_text { const char *s; unsigned prec; };
+struct c_text { const char *s; unsigned prec; const char *unrounded; /* what s rounds to a half type, where that is all it does; else NULL */ };
 
 /* What the two languages spell differently. */
 struct c_dialect {
@@ -92,7 +92,7 @@ struct c_text c_cast(struct cc *c, enum ir_elem from, enum ir_elem to, struct c_
 struct c_text c_fma(struct cc *c, enum ir_elem e, const struct c_text *a);
 struct c_text c_bits(struct cc *c, enum ir_elem from, enum ir_elem to, struct c_text a);
 struct c_text c_from_storage(struct cc *c, enum ir_elem e, struct c_text a);
-struct c_text c_unrounded(struct cc *c, enum ir_elem e, struct c_text a);
+struct c_text c_unrounded(struct c_text a);                                  /* for what rounds it itself */
 struct c_text c_to_storage(struct cc *c, enum ir_elem e, struct c_text a);
 
 /* ---- c_mem.c ---- */

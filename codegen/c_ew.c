@@ -76,8 +76,8 @@ static struct c_text ew_float(struct cc *c, enum ir_map f, enum ir_elem e, const
   case IR_MAP_mul: return infix(c, "*", C_MUL, a[0], a[1]);
   case IR_MAP_div: return infix(c, "/", C_MUL, a[0], a[1]);
   case IR_MAP_mod: return call2(c, c_help(c, t == IR_f64 ? "mod_f64" : "mod_f32", t), a[0], a[1]);
-  case IR_MAP_min: return call2(c, c_help(c, t == IR_f32 ? "min_f32" : "min", t), a[0], a[1]);
-  case IR_MAP_max: return call2(c, c_help(c, t == IR_f32 ? "max_f32" : "max", t), a[0], a[1]);
+  case IR_MAP_min: return call2(c, c_help(c, t == IR_f32 && c->d->warps ? "min_f32" : "min", t), a[0], a[1]);
+  case IR_MAP_max: return call2(c, c_help(c, t == IR_f32 && c->d->warps ? "max_f32" : "max", t), a[0], a[1]);
   case IR_MAP_eq: return infix(c, " == ", C_EQ, a[0], a[1]);
   case IR_MAP_lt: return infix(c, " < ", C_CMP, a[0], a[1]);
   case IR_MAP_le: return infix(c, " <= ", C_CMP, a[0], a[1]);
@@ -155,7 +155,13 @@ static struct c_text ew_bool(struct cc *c, enum ir_map f, const struct c_text *a
   }
   }
 }
-static struct c_text rounded(struct cc *c, enum ir_elem e, struct c_text a) { return is_half(e) ? call(c, c_help(c, e == IR_f16 ? "f16_round" : "bf16_round", e), a) : a; }
+static struct c_text rounded(struct cc *c, enum ir_elem e, struct c_text a)
+{
+  if (!is_half(e)) return a;
+  struct c_text r = call(c, c_help(c, e == IR_f16 ? "f16_round" : "bf16_round", e), a);
+  r.unrounded = a.s;
+  return r;
+}
 struct c_text c_ew(struct cc *c, enum ir_map f, enum ir_elem e, const struct c_text *a)
 {
   if (!is_float(e)) return e == IR_bool ? ew_bool(c, f, a) : ew_int(c, f, e, a);
@@ -190,20 +196,8 @@ struct c_text c_from_storage(struct cc *c, enum ir_elem e, struct c_text a)
   if (is_half(e)) return call(c, c_help(c, e == IR_f16 ? "from_f16" : "from_bf16", e), a);
   return e == IR_bool ? infix(c, " != ", C_EQ, a, (struct c_text){ "0", C_ATOM }) : a;
 }
-/* A value that is rounded where it is stored need not be rounded before: what stands within f16_round( ), if that is all of it. */
-struct c_text c_unrounded(struct cc *c, enum ir_elem e, struct c_text a)
-{
-  const char *f = e == IR_f16 ? "f16_round(" : "bf16_round(";
-  size_t n = strlen(f), depth = 1, i = n;
-  if (!is_half(e) || strncmp(a.s, f, n)) return a;
-  for (; a.s[i] && depth; i++) depth += (a.s[i] == '(') - (a.s[i] == ')');
-  return depth || a.s[i] ? a : (struct c_text){ ir_arena_strndup(c->a, a.s + n, i - n - 1), C_COND };
-}
-struct c_text c_to_storage(struct cc *c, enum ir_elem e, struct c_text a)
-{
-  a = c_unrounded(c, e, a);
-  return is_half(e) ? call(c, c_help(c, e == IR_f16 ? "to_f16" : "to_bf16", e), a) : a;
-}
+struct c_text c_unrounded(struct c_text a) { return a.unrounded ? (struct c_text){ .s = a.unrounded, .prec = C_COND } : a; }
+struct c_text c_to_storage(struct cc *c, enum ir_elem e, struct c_text a) { return is_half(e) ? call(c, c_help(c, e == IR_f16 ? "to_f16" : "to_bf16", e), c_unrounded(a)) : a; }
 /* The same bits: 16-bit floats as their words, f32 and f64 through their integers. */
 struct c_text c_bits(struct cc *c, enum ir_elem from, enum ir_elem to, struct c_text a)
 {

@@ -60,10 +60,8 @@ const char *c_vec(struct cc *c, enum ir_elem e, unsigned lanes, bool stored)
 static const struct row { const char *name, *needs, *text, *opencl; bool typed; } rows[] = {
   { "floordiv", NULL, "$F $T floordiv_$N($T a, $T b) { return a/b - (a % b < 0); }", NULL, true },
   { "floormod", NULL, "$F $T floormod_$N($T a, $T b) { $T r = a % b; return r < 0 ? r + b : r; }", NULL, true },
-  { "max_f32", NULL, "$F float max_f32(float a, float b) { float r; asm(\"max.NaN.f32 %0, %1, %2;\" : \"=f\"(r) : \"f\"(a), \"f\"(b)); return r; }",
-    "$F float max_f32(float a, float b) { return a > b || a != a ? a : b; }", false },
-  { "min_f32", NULL, "$F float min_f32(float a, float b) { float r; asm(\"min.NaN.f32 %0, %1, %2;\" : \"=f\"(r) : \"f\"(a), \"f\"(b)); return r; }",
-    "$F float min_f32(float a, float b) { return a < b || a != a ? a : b; }", false },
+  { "max_f32", NULL, "$F float max_f32(float a, float b) { float r; asm(\"max.NaN.f32 %0, %1, %2;\" : \"=f\"(r) : \"f\"(a), \"f\"(b)); return r; }", NULL, false },
+  { "min_f32", NULL, "$F float min_f32(float a, float b) { float r; asm(\"min.NaN.f32 %0, %1, %2;\" : \"=f\"(r) : \"f\"(a), \"f\"(b)); return r; }", NULL, false },
   { "max", NULL, "$F $T max_$N($T a, $T b) { return a > b || a != a ? a : b; }", NULL, true },
   { "min", NULL, "$F $T min_$N($T a, $T b) { return a < b || a != a ? a : b; }", NULL, true },
   { "sign", NULL, "$F $T sign_$N($T x) { return x != x ? x : ($T)((x > 0) - (x < 0)); }", NULL, true },

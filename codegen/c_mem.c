@@ -34,7 +34,7 @@ void c_set(struct cc *c, const struct kir_op *o, struct c_text v, const char *va
 {
   const struct kir_reg *r = o->reg;
   const char *s = reg(c, r, o->ix[0]);
-  if (c_packed(r)) v = c_unrounded(c, r->elem, v);
+  if (c_packed(r)) v = c_unrounded(v);
   if (r->lanes == 1) c_line(c, "%s = %s;", s, v.s);
   else if (!c_packed(r)) {
     if (var && o->src[0]->op != KIR_load) c_line(c, "%s = %s;", s, var);
