@@ -1,4 +1,5 @@
 #include "runtime/core/host.h"
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -92,25 +93,15 @@ static void nms(const union massrt_word *a, int64_t t0, int64_t t1, void *scratc
 
 /* ---- distinct ---- */
 #define COMPARE(type) do { type x, y; memcpy(&x, p, sizeof x); memcpy(&y, q, sizeof y); return (x > y) - (x < y); } while (0)
-static float half(uint16_t h, bool brain)
-{
-  uint32_t e = h >> 10 & 31, m = h & 1023, bits = (uint32_t)(h >> 15) << 31;
-  float f;
-  if (brain) bits = (uint32_t)h << 16;
-  else if (e == 31) bits |= 0x7f800000u | m << 13;
-  else if (e) bits |= (e + 112) << 23 | m << 13;
-  else return (h >> 15 ? -1.0f : 1.0f) * (float)m / 16777216.0f;
-  memcpy(&f, &bits, sizeof f);
-  return f;
-}
 /* NaN is equal to NaN, and behind everything. */
 static int of_floats(double x, double y) { return x != x || y != y ? (x != x) - (y != y) : (x > y) - (x < y); }
-static int of_halves(const char *p, const char *q, bool brain)
+/* Halves are in the order of their bits, as sign and magnitude: both zeros are 0, and what is above infinity is NaN. */
+static double order_of(const char *p, int infinity)
 {
-  uint16_t x, y;
-  memcpy(&x, p, 2);
-  memcpy(&y, q, 2);
-  return of_floats((double)half(x, brain), (double)half(y, brain));
+  uint16_t h;
+  memcpy(&h, p, 2);
+  int magnitude = h & 0x7fff;
+  return magnitude > infinity ? NAN : h >> 15 ? -magnitude : magnitude;
 }
 enum elem {
 #define ELEM(name, bits, class) E_##name,
@@ -135,8 +126,8 @@ static int compare(uint32_t elem, const char *p, const char *q)
   case E_u16: COMPARE(uint16_t);
   case E_u32: COMPARE(uint32_t);
   case E_u64: COMPARE(uint64_t);
-  case E_f16: return of_halves(p, q, false);
-  case E_bf16: return of_halves(p, q, true);
+  case E_f16: return of_floats(order_of(p, 0x7c00), order_of(q, 0x7c00));
+  case E_bf16: return of_floats(order_of(p, 0x7f80), order_of(q, 0x7f80));
   case E_f32: memcpy(&f[0], p, 4); memcpy(&f[1], q, 4); return of_floats((double)f[0], (double)f[1]);
   case E_f64: memcpy(&d[0], p, 8); memcpy(&d[1], q, 8); return of_floats(d[0], d[1]);
   }
