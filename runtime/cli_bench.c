@@ -142,7 +142,7 @@ static void report(struct cli *c, const struct times *t, const struct times *dev
   json_key(c, "peak_rss_bytes");
   printf("%llu", (unsigned long long)cli_peak_rss());
   json_key(c, "arena_bytes");
-  printf("%llu", (unsigned long long)c->x->arena_bytes);
+  printf("%llu", (unsigned long long)c->x->block[0].bytes);
 }
 int cli_bench(struct cli *c)
 {

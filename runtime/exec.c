@@ -136,7 +136,7 @@ static uint64_t max_scratch(const struct massrt_program *p)
 /* The instance, its arguments and the list of those that change with every run. */
 static uint64_t exec_bytes(const struct massrt_program *p)
 {
-  return sizeof(struct massrt_exec) + p->n_binds * sizeof(struct massrt_block) + p->n_args * (sizeof(union massrt_word) + sizeof(uint32_t));
+  return sizeof(struct massrt_exec) + (p->n_binds + 1) * sizeof(struct massrt_block) + p->n_args * (sizeof(union massrt_word) + sizeof(uint32_t));
 }
 /* Are all steps the device's? Then they can be recorded. */
 static bool all_on_device(const struct massrt_program *p)
@@ -156,8 +156,8 @@ static struct massrt_exec *new_exec(const struct massrt_program *p, const struct
   x->p = p;
   x->mem = m;
   x->recordable = all_on_device(p);               /* then no workers are needed either */
-  x->late = (struct massrt_block *)(x + 1);
-  x->args = (union massrt_word *)(x->late + p->n_binds);
+  x->block = (struct massrt_block *)(x + 1);
+  x->args = (union massrt_word *)(x->block + p->n_binds + 1);
   x->io_args = (uint32_t *)(x->args + p->n_args);
   for (uint32_t i = 0; i < p->n_args; i++)
     if (p->args[i].kind == MASSRT_A_INPUT || p->args[i].kind == MASSRT_A_OUTPUT) x->io_args[x->n_io_args++] = i;
@@ -221,8 +221,7 @@ void massrt_destroy(struct massrt_exec *x)
   }
   for (int i = 0; i < MASSRT_SHAPES; i++)
     if (x->shape[i]) massrt_release(&x->mem, x->shape[i], x->shape[i]->bytes);
-  massrt_release(&x->mem, x->arena, x->arena_bytes);
-  for (uint32_t i = 0; i < x->p->n_binds; i++) massrt_release(&x->mem, x->late[i].p, x->late[i].bytes);
+  for (uint32_t i = 0; i <= x->p->n_binds; i++) massrt_release(&x->mem, x->block[i].p, x->block[i].bytes);
   struct massrt_mem m = x->mem;
   massrt_release(&m, x, exec_bytes(x->p));
 }
@@ -441,15 +440,16 @@ static int find_shape(struct massrt_exec *x, const struct massrt_tensor *in)
   x->n_shapes++;
   return MASSRT_OK;
 }
-static int grow_arena(struct massrt_exec *x, uint64_t bytes)
+static int grow(struct massrt_exec *x, uint32_t late, uint64_t bytes)
 {
-  if (bytes <= x->arena_bytes) return MASSRT_OK;
-  massrt_release(&x->mem, x->arena, x->arena_bytes);
-  x->arena_bytes = 0;
-  x->arena = massrt_alloc(&x->mem, bytes, MASSRT_ALIGN);
-  if (!x->arena) return fail(x, MASSRT_E_MEMORY, "no memory: %llu bytes of activations are needed for these input shapes", (unsigned long long)bytes);
-  x->arena_bytes = bytes;
-  return MASSRT_OK;
+  struct massrt_block *b = &x->block[late];
+  if (b->p && bytes <= b->bytes) return MASSRT_OK;
+  massrt_release(&x->mem, b->p, b->bytes);
+  *b = (struct massrt_block){ massrt_alloc(&x->mem, bytes, MASSRT_ALIGN), bytes };
+  if (b->p) return MASSRT_OK;
+  b->bytes = 0;
+  return fail(x, MASSRT_E_MEMORY, late ? "no memory: %llu bytes are needed for values whose size was computed" : "no memory: %llu bytes of activations are needed for these input shapes",
+              (unsigned long long)bytes);
 }
 static int device_failed(struct massrt_exec *x, int rc) { return fail(x, rc, "%s", x->device->error); }
 static uint64_t aligned(uint64_t n) { return (n + MASSRT_ALIGN - 1) / MASSRT_ALIGN * MASSRT_ALIGN; }
@@ -498,14 +498,13 @@ static int bind_device_arg(struct massrt_exec *x, uint32_t i)
 static int bind_args(struct massrt_exec *x, uint32_t late)
 {
   const struct massrt_shape *s = x->shape[0];
-  uint8_t *arena = late ? x->late[late - 1].p : x->arena;
   if (!late && x->device && x->device->ops->unbind) x->device->ops->unbind(x->device);
   for (uint32_t i = 0; i < x->p->n_args; i++) {
     const struct massrt_arg *a = &x->p->args[i];
     if (late != (a->kind == MASSRT_A_EXPR ? late_of(x->p, a->index) : a->kind == MASSRT_A_BUFFER ? late_of(x->p, x->p->buffers[a->index].bytes) : 0)) continue;
     int rc = on_device(x, a) ? bind_device_arg(x, i) : MASSRT_OK;
     if (rc) return rc;
-    if (a->kind == MASSRT_A_BUFFER && !on_device(x, a)) x->args[i].p = arena + s->offset[a->index] + a->offset;
+    if (a->kind == MASSRT_A_BUFFER && !on_device(x, a)) x->args[i].p = x->block[late].p + s->offset[a->index] + a->offset;
     if (a->kind == MASSRT_A_WEIGHT) x->args[i].p = (uint8_t *)x->p->weights + a->offset;
     if (a->kind == MASSRT_A_EXPR) x->args[i].i = s->values[a->index];
     if (x->device && (a->kind == MASSRT_A_INPUT || a->kind == MASSRT_A_OUTPUT))
@@ -529,7 +528,7 @@ int massrt_prepare(struct massrt_exec *x, const struct massrt_tensor *in, struct
   if (!rc && !(x->ready && same_dims(x, x->shape[0], in))) {
     x->ready = false;
     rc = find_shape(x, in);
-    if (!rc) rc = grow_arena(x, x->shape[0]->arena_bytes);
+    if (!rc) rc = grow(x, 0, x->shape[0]->arena_bytes);
     if (!rc && x->device) rc = grow_device(x);
     if (!rc) rc = bind_args(x, 0);
     x->ready = !rc;
@@ -622,7 +621,7 @@ const void *massrt_output(const struct massrt_exec *x, uint32_t i, uint64_t *out
   if (i >= p->n_outputs || !late_io(&p->outputs[i])) return NULL;
   uint32_t bytes = p->buffers[p->outputs[i].buffer - 1].bytes;
   *out_bytes = (uint64_t)x->shape[0]->values[bytes];
-  return x->late[p->exprs[bytes].late - 1].p + x->shape[0]->offset[p->outputs[i].buffer - 1];
+  return x->block[p->exprs[bytes].late].p + x->shape[0]->offset[p->outputs[i].buffer - 1];
 }
 static int hand_over(struct massrt_exec *x, struct massrt_tensor *out)
 {
@@ -730,16 +729,6 @@ int massrt_loop_again(struct massrt_exec *x, uint32_t first_arg)
 }
 
 /* ---- sizes that are known in mid-run ---- */
-static int grow_late(struct massrt_exec *x, struct massrt_block *b, uint64_t bytes)
-{
-  if (b->p && bytes <= b->bytes) return MASSRT_OK;
-  massrt_release(&x->mem, b->p, b->bytes);
-  b->bytes = 0;
-  b->p = massrt_alloc(&x->mem, bytes, MASSRT_ALIGN);
-  if (!b->p) return fail(x, MASSRT_E_MEMORY, "no memory: %llu bytes are needed for values whose size was computed", (unsigned long long)bytes);
-  b->bytes = bytes;
-  return MASSRT_OK;
-}
 int massrt_bind(struct massrt_exec *x, uint32_t arg, uint32_t first_sym, uint32_t n)
 {
   struct massrt_shape *s = x->shape[0];
@@ -754,7 +743,7 @@ int massrt_bind(struct massrt_exec *x, uint32_t arg, uint32_t first_sym, uint32_
   int rc = evaluate(x, s, late);
   if (!rc) rc = check_requires(x, s->values, late);
   if (!rc) rc = plan(x, s, late, &bytes);
-  if (!rc) rc = grow_late(x, &x->late[late - 1], bytes);
+  if (!rc) rc = grow(x, late, bytes);
   if (!rc) rc = bind_args(x, late);
   if (!rc) share_work(x, s, late);
   return rc;

@@ -45,8 +45,7 @@ struct massrt_exec {
   struct massrt_shape *shape[MASSRT_SHAPES];                                      /* most recently used first */
   uint32_t n_shapes, n_dims;                                                      /* n_dims: of all inputs together */
   bool ready;                                                                     /* args belong to shape[0] */
-  uint8_t *arena; uint64_t arena_bytes;
-  struct massrt_block *late;                                                      /* of each bind: what has a size since then */
+  struct massrt_block *block;                                                     /* [0] the arena; [n] what has a size since bind number n */
   struct massrt_device *device;                                                   /* place 1, or NULL */
   uint64_t device_bytes;                                                          /* of its arena */
   uint8_t *stage; uint64_t stage_bytes;                                           /* inputs, then outputs, where the device copies from and to; NULL: no device */
