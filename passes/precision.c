@@ -67,7 +67,10 @@ bool pass_precision(struct pass_ctx *c)
     r->rewritten++;
     rewrite(c, n, r);
   }
-  for (struct ir_node *n = c->m->main->first; n; n = n->next) share(c, n);
+  for (struct ir_node *n = c->m->main->first, *next; n; n = next) {
+    next = n->next;                               /* casts move up */
+    share(c, n);
+  }
   ir_graph_sweep(c->m->main);
   return c->m->diags->errors == 0;
 }
