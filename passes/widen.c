@@ -117,9 +117,9 @@ static bool only_rounded(const struct ir_value *v, enum ir_elem *to, unsigned de
   if (!depth || !v->uses.n || ir_value_is_result(v)) return false;
   for (uint32_t i = 0; i < v->uses.n; i++) {
     const struct ir_node *u = v->uses.v[i];
-    if (moves(u) ? only_rounded(u->out[0], to, depth - 1) : false) continue;
+    if (moves(u) && only_rounded(u->out[0], to, depth - 1)) continue;
     if (u->op != IR_OP_cast || ir_elem_class(u->out[0]->type->elem) != 'F' || ir_elem_bytes(u->out[0]->type->elem) >= ir_elem_bytes(v->type->elem)) return false;
-    if (*to && *to != u->out[0]->type->elem) return false;
+    if (*to != IR_ELEM_COUNT && *to != u->out[0]->type->elem) return false;
     *to = u->out[0]->type->elem;
   }
   return true;
@@ -139,7 +139,7 @@ static void follow(struct pass_ctx *c, struct ir_node *m, struct ir_value *r)
 static void round_first(struct pass_ctx *c, struct ir_node *n)
 {
   struct ir_value *v = n->n_out == 1 ? n->out[0] : NULL;
-  enum ir_elem to = 0;
+  enum ir_elem to = IR_ELEM_COUNT;                /* none yet */
   bool moved = false;
   if (!v || pass_is_weight(v) || moves(n) || ir_elem_class(v->type->elem) != 'F' || !only_rounded(v, &to, 6)) return;
   for (uint32_t i = 0; i < v->uses.n; i++) moved |= moves(v->uses.v[i]);
