@@ -181,6 +181,7 @@ static struct view compact(struct view x, unsigned size)   /* dense again */
   free(x.owned);
   return r;
 }
+static struct view dense(struct view x, unsigned size) { return is_dense(&x) ? x : compact(x, size); }
 static struct view evaluate_move(const struct ir_node *n)
 {
   const struct ir_value *v = n->out[0];
@@ -189,7 +190,9 @@ static struct view evaluate_move(const struct ir_node *n)
   y.rank = v->type->rank;
   ir_type_static(v->type, y.dim, NULL);
   if (n->op == IR_OP_reshape) {
-    if (!is_dense(&x)) { x = compact(x, ir_elem_bytes(v->type->elem)); y.p = x.p; y.owned = x.owned; }
+    x = dense(x, ir_elem_bytes(v->type->elem));
+    y.p = x.p;
+    y.owned = x.owned;
     dense_strides(&y);
   } else if (n->op == IR_OP_transpose) {
     unsigned k = ir_attr_get_ints(n, "perm", &perm);
@@ -202,9 +205,7 @@ static struct view evaluate_move(const struct ir_node *n)
 }
 static struct view evaluate_cast(const struct ir_node *n)      /* float32 to a half type */
 {
-  struct view x = evaluate(n->in[0]), r;
-  if (!is_dense(&x)) x = compact(x, 4);
-  r = view_new(n->out[0]->type);
+  struct view x = dense(evaluate(n->in[0]), 4), r = view_new(n->out[0]->type);
   ir_round_floats(n->out[0]->type->elem, x.p, r.owned, view_elems(&r));
   free(x.owned);
   return r;
@@ -216,8 +217,7 @@ static struct view evaluate_concat(const struct ir_node *n)
   int64_t outer = 1, inner = size, done = 0;
   for (unsigned d = 0; d < r.rank; d++) *(d < axis ? &outer : &inner) *= d == axis ? 1 : r.dim[d];
   for (unsigned i = 0; i < n->n_in; i++) {
-    struct view x = evaluate(n->in[i]);
-    if (!is_dense(&x)) x = compact(x, size);
+    struct view x = dense(evaluate(n->in[i]), size);
     int64_t run = x.dim[axis] * inner;
     for (int64_t o = 0; o < outer && run; o++) memcpy((char *)r.owned + (o * r.dim[axis] + done) * inner, x.p + o * run, (size_t)run);
     done += x.dim[axis];
