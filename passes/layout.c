@@ -33,9 +33,10 @@ static unsigned block_of(const struct pass_ctx *c, const struct ir_value *v)
   if (!c->target->channels_last) return c->target->block;
   return ir_ix_const(v->type->dim[1], &channels) && channels % 8 == 0 && channels <= 1 << 16 ? (unsigned)channels : 1;
 }
+/* What stores its results in blocks, whatever it reads, and reads inputs of the model so. */
 static bool starts(const struct pass_ctx *c, const struct ir_node *n)
 {
-  return n->op == IR_OP_conv && (!c->target->channels_last || ir_elem_bytes(n->in[0]->type->elem) == 2);
+  return c->target->channels_last ? n->op == IR_OP_conv && ir_elem_bytes(n->in[0]->type->elem) == 2 : n->op == IR_OP_conv || n->op == IR_OP_window;
 }
 /* A contraction of a blocked value's channels that makes at least a block of others in their place: a transposed convolution whose windows do not overlap. */
 static bool spreads(const struct pass_ctx *c, const struct ir_node *n)
@@ -48,9 +49,8 @@ static bool spreads(const struct pass_ctx *c, const struct ir_node *n)
 }
 static bool continues(const struct pass_ctx *c, const struct ir_node *n)
 {
-  const struct need *in = n->n_in ? n->in[0]->scratch : NULL;
-  if (starts(c, n) || spreads(c, n) || (n->op == IR_OP_window && (!c->target->channels_last || (in && in->blocked)))) return true;
-  if (ir_op_is_map(n->op) || n->op == IR_OP_cast || n->op == IR_OP_concat || n->op == IR_OP_transfer) {
+  if (starts(c, n) || spreads(c, n)) return true;
+  if (ir_op_is_map(n->op) || n->op == IR_OP_cast || n->op == IR_OP_concat || n->op == IR_OP_transfer || n->op == IR_OP_window) {
     for (unsigned i = 0; i < n->n_in; i++) {
       const struct need *k = n->in[i]->scratch;
       if (k && k->blocked && n->in[i]->type->rank == n->out[0]->type->rank) return true;
@@ -116,7 +116,7 @@ static void lay_out_input(struct pass_ctx *c, struct ir_value *v)
   uint32_t n = 0;
   struct ir_node **readers = IR_NEWN(c->scratch, struct ir_node *, v->uses.n);
   for (uint32_t i = 0; i < v->uses.n; i++)
-    if (starts(c, v->uses.v[i]) || (v->uses.v[i]->op == IR_OP_window && !c->target->channels_last)) readers[n++] = v->uses.v[i];
+    if (starts(c, v->uses.v[i])) readers[n++] = v->uses.v[i];
   if (!n) return;
   const struct ir_prov *prov = readers[0]->prov;
   for (uint32_t i = 1; i < n; i++) prov = ir_prov_union(c->m, prov, readers[i]->prov);
@@ -154,7 +154,7 @@ bool pass_layout(struct pass_ctx *c)
   for (struct ir_node *n = g->first; n; n = n->next) {
     if (n->n_out != 1 || pass_is_weight(n->out[0])) continue;
     if (halos && pads_with_zeros(n)) reader_halo(n, need_of(c, n->in[0]), n->in[0]->type);
-    else if (starts(c, n) || n->op == IR_OP_window) need_of(c, n->in[0]);
+    else if (starts(c, n) && (!halos || n->op == IR_OP_window)) need_of(c, n->in[0]);
     if (map_like(n->out[0]) && block_of(c, n->out[0]) > 1 && continues(c, n)) need_of(c, n->out[0])->blocked = true;
   }
   /* a transfer copies bytes: both sides have one layout */
