@@ -171,23 +171,21 @@ static double tile_cycles(const struct tile *q, double steps)
   double multiply = (double)(q->rows * q->cols) / CELLS, bring = (double)(q->rows + q->cols) * 32 / BYTES, step = multiply > bring ? multiply : bring;
   return steps * (step > STEP ? step : STEP) + FIXED;
 }
-static bool choose_units(struct plan *p)
+/* terms: of each sum. */
+static bool choose_units(struct plan *p, double terms)
 {
   const struct cg_contract *c = p->c;
   enum { ROWS = 256 };                            /* where their number is not known */
-  double best = 0, steps = 1;
+  double best = 0;
   bool unknown = false;
   const struct tile *chosen = NULL;
-  for (unsigned i = 0; i < c->n_ax; i++) {
-    if (c->ax[i].role == CG_K) steps *= c->ax[i].n ? (double)c->ax[i].n : 64;
-    unknown |= c->ax[i].role == CG_M && !c->ax[i].n;
-  }
+  for (unsigned i = 0; i < c->n_ax; i++) unknown |= c->ax[i].role == CG_M && !c->ax[i].n;
   for (unsigned i = 0; i < sizeof warp_tiles / sizeof *warp_tiles; i++) {
     const struct tile *q = &warp_tiles[i];
     int64_t blocks = place(p, q);
     if (blocks < 0) continue;
     if (unknown) blocks *= cg_ceil_div(ROWS, q->rows);
-    double cycles = (double)cg_ceil_div(blocks, p->t->cores) * tile_cycles(q, steps / 16);
+    double cycles = (double)cg_ceil_div(blocks, p->t->cores) * tile_cycles(q, terms / 16);
     if (chosen && cycles >= best) continue;
     best = cycles;
     chosen = q;
@@ -211,25 +209,25 @@ static struct kir_sched *half(const struct kir_nest *n, struct cg_contract *c, c
   struct plan p = { .c = c, .t = t, .s = IR_NEW(c->a, struct kir_sched) };
   enum ir_elem e = c->xr->arr->elem;
   unsigned others = 0;
-  double steps = 1;
+  double terms = 1;
   int k = -1;
   if (t->kind != CG_CUDA || t->level < 80 || (e != IR_f16 && e != IR_bf16) || c->wr->arr->elem != e) return NULL;
   for (unsigned i = 0; i < c->n_ax; i++) {
     if (c->ax[i].role == CG_K && c->ax[i].n != 1 && cg_contract_runs(c, 0, i)) k = (int)i;
-    if (c->ax[i].role == CG_K && c->ax[i].n) steps *= (double)c->ax[i].n;
+    if (c->ax[i].role == CG_K) terms *= c->ax[i].n ? (double)c->ax[i].n : 64;
   }
   if (k < 0 || c->ax[k].n % 8 || c->ax[k].n < 16) return NULL;
   if (!cg_contract_runs(c, 1, (unsigned)k) && !cg_contract_packable(c)) return NULL;
   p.s->kind = "contract";
   p.s->inst = e == IR_f16 ? "mma.m16n8k16.f16.f32" : "mma.m16n8k16.bf16.f32";
-  if (cg_contract_whole(c) || !choose_units(&p)) return NULL;
+  if (cg_contract_whole(c) || !choose_units(&p, terms)) return NULL;
   grid(&p);
   for (unsigned i = 0; i < c->n_ax; i++)
     if (c->ax[i].role == CG_K && (int)i != k && c->ax[i].n != 1 && others++ < 3) add_part(&p, KIR_PIPE, i, 1);
   int64_t ks = 64;
   while (ks > 16 && cg_round_up(c->ax[k].n, ks) > cg_round_up(c->ax[k].n, ks / 2)) ks /= 2;
   add_part(&p, KIR_PIPE, (unsigned)k, ks);
-  p.s->loops.v[p.s->loops.n - 1].depth = stages(&p, ks, steps / (double)ks);
+  p.s->loops.v[p.s->loops.n - 1].depth = stages(&p, ks, terms / (double)ks);
   loops(&p, KIR_WARP);
   for (unsigned o = 0; o < 2; o++) {              /* rows of 2*ks bytes: their pieces of 16 go through the banks in turn */
     struct kir_stage st = { .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = ks == 64 ? 3 << 16 | 3 << 8 | 3 : ks == 32 ? 2 << 16 | 3 << 8 | 3 : 0 };
