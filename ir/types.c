@@ -259,14 +259,33 @@ static void add_require(struct ir_module *m, const struct ir_ix *e, bool eq, con
   ir_facts_push(&m->facts, ir_ix_neg(e));
   narrow_from(m, ir_ix_neg(e));
 }
+static bool cannot_hold(struct ir_module *m, const struct ir_ix *e, bool eq, const char *why)
+{
+  return ir_error(m->diags, IR_M0201, m->tables->onnx_node, m->tables->onnx_op, "%s: %s %s 0 cannot hold", why ? why : "sizes contradict each other", ir_ix_str(m->arena, e), eq ? "=" : ">=");
+}
+/* Sizes in e that are one number by now are put into the earlier requirements: the prover sees nothing in a product of sizes until then. */
+static bool fits_earlier(struct ir_module *m, const struct ir_ix *e)
+{
+  int64_t lo, hi;
+  for (unsigned i = 0; i < ir_ixs_nsyms(m->ixs); i++) {
+    const struct ir_sym *s = ir_ixs_sym(m->ixs, i);
+    const struct ir_ix *v = s->kind == IR_SYM_DIM && !s->def ? ir_ix_find(m->ixs, s->name) : NULL;
+    if (!v || !ir_ix_uses(e, v)) continue;
+    ir_ix_range(v, &lo, &hi);
+    for (uint32_t k = 0; k < m->requires.n && lo == hi; k++) {
+      const struct ir_require *r = &m->requires.v[k];
+      if (r->eq && ir_ix_uses(r->e, v) && ir_prove_eq0(&m->facts, ir_ix_subst1(r->e, v, ir_ix_int(m->ixs, lo))) == IR_NO) return cannot_hold(m, r->e, true, r->why);
+    }
+  }
+  return true;
+}
 static bool require(struct ir_module *m, const struct ir_ix *e, bool eq, const char *why)
 {
   enum ir_proof p = eq ? ir_prove_eq0(&m->facts, e) : ir_prove_ge0(&m->facts, e);
-  if (p == IR_NO)
-    return ir_error(m->diags, IR_M0201, m->tables->onnx_node, m->tables->onnx_op, "%s: %s %s 0 cannot hold", why ? why : "sizes contradict each other", ir_ix_str(m->arena, e),
-                    eq ? "=" : ">=");
-  if (p == IR_UNKNOWN) add_require(m, e, eq, why);
-  return true;
+  if (p == IR_NO) return cannot_hold(m, e, eq, why);
+  if (p == IR_YES) return true;
+  add_require(m, e, eq, why);
+  return fits_earlier(m, e);
 }
 bool ir_require_ge0(struct ir_module *m, const struct ir_ix *e, const char *why) { return require(m, e, false, why); }
 

@@ -13,11 +13,13 @@ static struct ir_value *standard(struct onnx_ctx *c, struct ir_value *x, const i
   if (inv) *inv = onnx_1(c, IR_OP_recip, s);
   return div_(c, d, s);
 }
-/* A vector over the channels, or (spatial = 0, before opset 9) a tensor of one sample's shape. */
+/* A vector over the operand's channels, or (spatial = 0, before opset 9) a tensor of one sample's shape. */
 static struct ir_value *per_channel(struct onnx_ctx *c, struct ir_value *v, unsigned rank)
 {
-  if (!v || v->type->rank <= 1) return onnx_along(c, v, 1, rank);
   const struct ir_ix *dim[IR_MAX_RANK];
+  if (!v) return NULL;
+  if (v->type->rank == 1 && !ir_require_eq(c->m, v->type->dim[0], c->in[0]->type->dim[1], "a normalisation has a parameter for each channel")) return NULL;
+  if (v->type->rank <= 1) return onnx_along(c, v, 1, rank);
   if (v->type->rank + 1 != rank) { onnx_bad(c, IR_M0201, "parameter is %s, the operand %s", onnx_show(c, v), onnx_show(c, c->in[0])); return NULL; }
   dim[0] = onnx_k(c, 1);
   for (unsigned d = 1; d < rank; d++) dim[d] = v->type->dim[d - 1];
@@ -88,7 +90,7 @@ bool import_instance_normalization(struct onnx_ctx *c)
   if (r < 3) return onnx_bad(c, IR_M0201, "operand is %s, expected rank 3 or more", onnx_show(c, x));
   for (unsigned d = 2; d < r; d++) axes[d - 2] = d;
   struct ir_value *y = standard(c, x, axes, r - 2, eps, NULL, NULL);
-  return onnx_narrow(c, add(c, mul(c, y, onnx_along(c, c->in[1], 1, r)), onnx_along(c, c->in[2], 1, r)));
+  return onnx_narrow(c, add(c, mul(c, y, per_channel(c, c->in[1], r)), per_channel(c, c->in[2], r)));
 }
 /* stash_type: the type to compute in, float32 unless the operand is wider. */
 static bool stash(struct onnx_ctx *c, const struct ir_value *x, enum ir_elem *out)
@@ -156,7 +158,7 @@ bool import_group_normalization(struct onnx_ctx *c)
   y = ir_cast(c->b, y, x->type->elem);
   if (c->opset < 21) return onnx_out(c, ir_reshape(c->b, add(c, mul(c, y, onnx_along(c, scale, 1, r + 1)), onnx_along(c, bias, 1, r + 1)), r, x->type->dim));
   y = ir_reshape(c->b, y, r, x->type->dim);
-  return onnx_out(c, add(c, mul(c, y, onnx_along(c, scale, 1, r)), onnx_along(c, bias, 1, r)));
+  return onnx_out(c, add(c, mul(c, y, per_channel(c, scale, r)), per_channel(c, bias, r)));
 }
 /* ONNX's function body: (x - E x) / (sqrt(E x^2 - (E x)^2) + 1e-9) */
 bool import_mean_variance_normalization(struct onnx_ctx *c)
