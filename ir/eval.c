@@ -13,6 +13,7 @@ struct ir_eval_values {
   struct ir_arena *arena;
   struct ir_set cells;
   bool quiet;                                                /* a failure is an answer, not a fault of the user */
+  uint64_t left;                                             /* elements and operations that may still be evaluated */
   struct { int64_t value; bool known; } *sym;                /* by number in the module's table */
   unsigned n_syms;
 };
@@ -204,10 +205,18 @@ static struct ir_tensor *argument(struct ir_eval_ctx *c, const struct ir_node *n
     if (n->out[i] == a->value) return ir_eval_out(c, n, i);
   ir_bug("eval_nest", "argument %s of the nest of %s is none of its values", a->name, ir_op_def(n->op)->name);
 }
+static bool spend(struct ir_eval_ctx *c, const struct ir_node *n, int64_t units)
+{
+  if (units < 0 || (uint64_t)units > c->values->left) return fault(c, n, "takes too long to evaluate");
+  c->values->left -= (uint64_t)units;
+  return true;
+}
 static bool eval_nest(struct ir_eval_ctx *c, const struct ir_node *n)
 {
   struct kir_nest *nest = kir_nest_of(c->arena, n);
   if (!nest) ir_bug("ir_eval", "%s has neither an eval function nor a nest", ir_op_def(n->op)->name);
+  int64_t work;
+  if (ir_ix_const(kir_nest_work(nest), &work)) TRY(spend(c, n, work));
   struct ir_tensor **args = IR_NEWN(c->arena, struct ir_tensor *, nest->args.n + 1);
   for (uint32_t i = 0; i < nest->args.n; i++) TRY(args[i] = argument(c, n, nest->args.v[i]));
   struct kir_bind *syms = IR_NEWN(c->arena, struct kir_bind, c->values->n_syms + 1);
@@ -249,7 +258,7 @@ static bool eval_loop(struct ir_eval_ctx *c, const struct ir_node *n, unsigned d
   for (uint32_t k = carried; k < g->results.n; k++) TRY(ir_eval_out(c, n, k));
   for (uint32_t k = 0; k < carried; k++) hold(cell(c->values, n->out[k]), cell(c->values, n->in[k + 1])->h);
   for (; i < trip && cell(c->values, n->out[0])->h->t.i[0]; i++) {
-    struct held *count = new_held(c, n, g->params.v[0]->type);
+    struct held *count = spend(c, n, 1) ? new_held(c, n, g->params.v[0]->type) : NULL;
     TRY(count);
     count->t.i[0] = i;
     hold(cell(c->values, g->params.v[0]), count);
@@ -324,7 +333,7 @@ static void collect(struct ir_arena *a, struct needed *s, struct ir_value *const
 /* ---- entries ---- */
 static void begin(struct ir_eval_ctx *c, struct ir_eval_values *s, struct ir_module *m, bool quiet)
 {
-  *s = (struct ir_eval_values){ .arena = ir_arena_create(), .quiet = quiet, .n_syms = ir_ixs_nsyms(m->ixs) };
+  *s = (struct ir_eval_values){ .arena = ir_arena_create(), .quiet = quiet, .left = UINT64_MAX, .n_syms = ir_ixs_nsyms(m->ixs) };
   s->sym = ir_arena_alloc(s->arena, (s->n_syms + 1) * sizeof *s->sym);
   *c = (struct ir_eval_ctx){ .m = m, .values = s, .env = { .sym = sym_value, .arg = c } };
 }
@@ -375,7 +384,7 @@ bool ir_eval(struct ir_arena *a, struct ir_graph *g, struct ir_tensor *const *in
   end(&c);
   return ok;
 }
-bool ir_eval_const(struct ir_arena *a, struct ir_value *v, struct ir_tensor **out)
+bool ir_eval_const(struct ir_arena *a, struct ir_value *v, uint64_t most, struct ir_tensor **out)
 {
   struct ir_eval_ctx c;
   struct ir_eval_values s;
@@ -383,8 +392,10 @@ bool ir_eval_const(struct ir_arena *a, struct ir_value *v, struct ir_tensor **ou
   begin(&c, &s, v->graph->module, true);
   collect(s.arena, &need, &v, 1);
   bool ok = !need.param;
+  int64_t elems;
+  s.left = most;
   for (uint32_t i = 0; ok && i < need.nodes.n; i++)
-    for (unsigned k = 0; ok && k < need.nodes.v[i]->n_out; k++) ok = ir_type_static(need.nodes.v[i]->out[k]->type, NULL, NULL);
+    for (unsigned k = 0; ok && k < need.nodes.v[i]->n_out; k++) ok = ir_type_static(need.nodes.v[i]->out[k]->type, NULL, &elems) && spend(&c, need.nodes.v[i], elems);
   ok = ok && run(&c, need.nodes.v, need.nodes.n, &v, 1, 0);
   if (ok) *out = keep(a, &cell(&s, v)->h->t);
   end(&c);

@@ -272,8 +272,9 @@ void ir_tensor_to_bytes(const struct ir_tensor *t, void *bytes);
 /* Evaluates g on inputs (one per parameter; dims bind symbols). outs: one per result, in the arena. False with a diagnostic: an unbound symbol, a requirement
  * that fails, inputs that do not fit. */
 bool ir_eval(struct ir_arena *a, struct ir_graph *g, struct ir_tensor *const *ins, unsigned n_in, struct ir_tensor **outs);
-/* One value from constants only (a weight and its transformations). False: it depends on a parameter, or dims are symbolic. */
-bool ir_eval_const(struct ir_arena *a, struct ir_value *v, struct ir_tensor **out);
+/* One value from constants only (a weight and its transformations). False: it depends on a parameter, dims are symbolic, or more than `most` elements and
+ * operations would be evaluated on the way. */
+bool ir_eval_const(struct ir_arena *a, struct ir_value *v, uint64_t most, struct ir_tensor **out);
 /* For the ops' eval functions. */
 struct ir_eval_ctx {
   struct ir_module *m;

@@ -36,7 +36,7 @@ static bool fold_node(struct pass_ctx *c, struct ir_node *n)
   struct ir_tensor *x;
   if (!ir_type_static(n->out[0]->type, NULL, &elems) || elems * (int64_t)ir_elem_bytes(n->out[0]->type->elem) > FOLD_BYTES) return false;
   struct ir_arena *a = ir_arena_create();
-  bool ok = ir_eval_const(a, n->out[0], &x);
+  bool ok = ir_eval_const(a, n->out[0], UINT64_MAX, &x);
   if (ok) {
     struct ir_builder b = pass_at(n);
     struct ir_value *v = literal(&b, n->out[0]->type, x);

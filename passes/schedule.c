@@ -5,28 +5,6 @@
 #include <string.h>
 
 /* ---- what a nest costs at least ---- */
-struct cost { struct ir_ixs *t; const struct ir_ix *ops; };
-static void count(struct cost *c, const struct kir_expr *e, const struct ir_ix *times)
-{
-  if (e->kind == KIR_E_RED) {
-    for (unsigned i = 0; i < e->n_axes; i++) times = ir_ix_mul(times, e->axes[i].ext);
-    c->ops = ir_ix_add(c->ops, times);
-  }
-  if (e->kind == KIR_E_FN) c->ops = ir_ix_add(c->ops, times);
-  unsigned n = e->kind == KIR_E_SELECT ? 2 : e->kind == KIR_E_RED || e->kind == KIR_E_CAST ? 1 : e->kind == KIR_E_FN ? e->n : 0;
-  for (unsigned i = 0; i < n; i++) count(c, e->a[i], times);
-}
-static const struct ir_ix *work_of(const struct kir_nest *n)
-{
-  struct cost c = { n->ixs, ir_ix_int(n->ixs, 0) };
-  for (uint32_t i = 0; i < n->stmts.n; i++) {
-    const struct kir_stmt *s = n->stmts.v[i];
-    const struct ir_ix *times = ir_ix_int(n->ixs, 1);
-    for (unsigned d = 0; d < s->n_axes; d++) times = ir_ix_mul(times, s->axes[d].ext);
-    count(&c, s->e, times);
-  }
-  return c.ops;
-}
 static const struct ir_ix *bytes_of(const struct kir_nest *n)
 {
   const struct ir_ix *sum = ir_ix_int(n->ixs, 0);
@@ -127,7 +105,7 @@ static bool schedule_graph(struct pass_ctx *c)
       if (!g.nest) return ir_error(c->m->diags, IR_M0301, n->prov && n->prov->n ? n->prov->name[0] : NULL, n->name, "no kernel exists for this operation yet");
       struct kir_sched *s = pass_target(c, n)->schedule(pass_target(c, n), a, g.nest, c->opt->level);
       g.kernel = kernel_of(c, n, identity(g.nest, s));
-      g.work = ir_ix_move(c->m->ixs, work_of(g.nest));
+      g.work = ir_ix_move(c->m->ixs, kir_nest_work(g.nest));
       g.bytes = ir_ix_move(c->m->ixs, bytes_of(g.nest));
     }
     ir_push(p->arena, &p->groups, g);

@@ -163,7 +163,7 @@ static struct view evaluate_slow(const struct ir_value *v)
 {
   struct ir_arena *a = ir_arena_create();
   struct ir_tensor *t;
-  if (!ir_eval_const(a, (struct ir_value *)v, &t)) ir_bug("weights", "a weight cannot be evaluated");
+  if (!ir_eval_const(a, (struct ir_value *)v, UINT64_MAX, &t)) ir_bug("weights", "a weight cannot be evaluated");
   struct view x = view_new(v->type);
   ir_tensor_to_bytes(t, x.owned);
   ir_arena_destroy(a);

@@ -65,6 +65,7 @@ struct onnx_ctx {
 };
 /* Accounts for memory that a short file can ask for again and again (functions called many times, tables, long lists). False with M0102 over 1 GiB. */
 bool onnx_spend(struct onnx_importer *im, uint64_t bytes);
+enum { ONNX_EVAL = 1 << 24 };        /* operations of the reference evaluator that an importer may ask for: about a second */
 /* import.c, for control flow: the nodes of a subgraph in the place of c's node; c->out is set from its outputs. */
 bool onnx_inline_graph(struct onnx_ctx *c, const Onnx__GraphProto *g);
 /* The nodes of a subgraph on the values in[n_in] for its inputs; out[n_out] are its first outputs. */

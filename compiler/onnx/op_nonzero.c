@@ -64,7 +64,7 @@ bool import_non_zero(struct onnx_ctx *c)
   struct ir_tensor *t;
   double v;
   if (ir_value_is_splat(x, &v) && v != 0 && x->type->rank) return every_place(c);
-  if (!ir_eval_const(c->arena, x, &t)) return non_zero_of_data(c, x);
+  if (!ir_eval_const(c->arena, x, ONNX_EVAL, &t)) return non_zero_of_data(c, x);
   TRY(onnx_spend(c->im, 8 * ((uint64_t)t->rank + 1) * (uint64_t)t->n));
   bool f = ir_elem_class(t->elem) == 'F';
   int64_t n = 0, k = 0;

@@ -128,7 +128,7 @@ static struct ir_value *table_of_last(struct onnx_ctx *c, struct ir_value *at, c
   int64_t s, rows;
   struct ir_tensor *t;
   if (!at || !ir_ix_const(places, &s) || s > MAX_TABLE || !ir_type_static(at->type, NULL, &rows) || rows > MAX_TABLE) return NULL;
-  if (!onnx_spend(c->im, 16 * (uint64_t)s + 64 * (uint64_t)rows) || !ir_eval_const(c->arena, at, &t)) return NULL;
+  if (!onnx_spend(c->im, 16 * (uint64_t)s + 64 * (uint64_t)rows) || !ir_eval_const(c->arena, at, ONNX_EVAL, &t)) return NULL;
   int64_t *v = IR_NEWN(c->arena, int64_t, s + 1);
   for (int64_t i = 0; i < s; i++) v[i] = -1;
   for (int64_t i = 0; i < rows; i++)

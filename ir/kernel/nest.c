@@ -183,3 +183,27 @@ uint64_t kir_nest_hash(const struct kir_nest *n)
   ir_buf_deinit(&b);
   return h;
 }
+
+/* ---- what a nest costs at least ---- */
+struct cost { struct ir_ixs *t; const struct ir_ix *ops; };
+static void count(struct cost *c, const struct kir_expr *e, const struct ir_ix *times)
+{
+  if (e->kind == KIR_E_RED) {
+    for (unsigned i = 0; i < e->n_axes; i++) times = ir_ix_mul(times, e->axes[i].ext);
+    c->ops = ir_ix_add(c->ops, times);
+  }
+  if (e->kind == KIR_E_FN) c->ops = ir_ix_add(c->ops, times);
+  unsigned n = e->kind == KIR_E_SELECT ? 2 : e->kind == KIR_E_RED || e->kind == KIR_E_CAST ? 1 : e->kind == KIR_E_FN ? e->n : 0;
+  for (unsigned i = 0; i < n; i++) count(c, e->a[i], times);
+}
+const struct ir_ix *kir_nest_work(const struct kir_nest *n)
+{
+  struct cost c = { n->ixs, ir_ix_int(n->ixs, 0) };
+  for (uint32_t i = 0; i < n->stmts.n; i++) {
+    const struct kir_stmt *s = n->stmts.v[i];
+    const struct ir_ix *times = ir_ix_int(n->ixs, 1);
+    for (unsigned d = 0; d < s->n_axes; d++) times = ir_ix_mul(times, s->axes[d].ext);
+    count(&c, s->e, times);
+  }
+  return c.ops;
+}

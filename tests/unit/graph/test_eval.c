@@ -164,12 +164,14 @@ START_TEST(constants_evaluate_and_the_rest_says_no)
   struct ir_value *t = ir_transpose(&f.b, ir_reshape(&f.b, k, 2, (const struct ir_ix *[]){ num(&f, 2), num(&f, 3) }), (int64_t[]){ 1, 0 });
   struct ir_value *y = ir_map2(&f.b, IR_OP_mul, ir_cast(&f.b, t, IR_f32), ir_const_f(&f.b, IR_f32, 0.5));
   struct ir_tensor *out;
-  ck_assert(ir_eval_const(f.a, y, &out));
+  ck_assert(ir_eval_const(f.a, y, UINT64_MAX, &out));
   static const double want[6] = { 0.5, 2, 1, 2.5, 1.5, 3 };
   ck_assert(out->rank == 2 && out->dim[0] == 3 && !memcmp(out->f, want, sizeof want));
   struct ir_value *x = PARAM(&f, "x", IR_f32, 3, 2);
-  ck_assert(!ir_eval_const(f.a, ir_map2(&f.b, IR_OP_add, y, x), &out));
-  ck_assert(!ir_eval_const(f.a, ir_broadcast(&f.b, ir_const_f(&f.b, IR_f32, 1), 1, (const struct ir_ix *[]){ dim(&f, "n") }), &out));
+  ck_assert(ir_eval_const(f.a, y, 37, &out));                    /* elements of k, reshape, transpose, cast, 0.5 and mul, and the operations of mul */
+  ck_assert(!ir_eval_const(f.a, y, 36, &out));
+  ck_assert(!ir_eval_const(f.a, ir_map2(&f.b, IR_OP_add, y, x), UINT64_MAX, &out));
+  ck_assert(!ir_eval_const(f.a, ir_broadcast(&f.b, ir_const_f(&f.b, IR_f32, 1), 1, (const struct ir_ix *[]){ dim(&f, "n") }), UINT64_MAX, &out));
   ck_assert_uint_eq(f.d.errors, 0);
   DONE(f);
 }
