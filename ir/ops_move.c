@@ -181,7 +181,7 @@ static bool slice_infer(struct ir_module *m, struct ir_node *n, const struct ir_
   for (unsigned d = 0; d < x->rank; d++) {
     const struct ir_ix *s = attr_ix(m, n, "start", d), *k = attr_ix(m, n, "step", d);
     const struct ir_ix *last = ir_ix_add(s, ir_ix_mul(k, ir_ix_addi(t->dim[d], -1)));
-    if (ir_ix_is(t->dim[d], 0)) continue;
+    if (ir_prove_eq0(&m->facts, t->dim[d]) == IR_YES) continue;
     if (ir_prove_ge0(&m->facts, s) == IR_NO || ir_prove_ge0(&m->facts, last) == IR_NO || ir_prove_ge0(&m->facts, ir_ix_sub(ir_ix_addi(x->dim[d], -1), ir_ix_max(s, last))) == IR_NO)
       return ir_op_error(m, n, IR_M0201, "slice of axis %u leaves %s", d, ir_type_str(m->arena, x));
   }
