@@ -1,6 +1,6 @@
 /* CUDA devices through the driver's library, libcuda. One primary context and one stream for each instance; every kernel is a module of its own. Runs whose steps
- * are all the device's are captured once for each shape and launched whole. Kernels that wait for the one before them themselves (griddepcontrol.wait, as those
- * for sm_90 do) are launched while it still runs. */
+ * are all the device's are captured once for each shape and launched whole. With MASSC_EARLY_LAUNCH=1 kernels that wait for the one before them themselves
+ * (griddepcontrol.wait, as those for sm_90 do) are launched while it still runs; as a rule they are not, for that was slower (docs/abi.md). */
 #include "runtime/device.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,7 +95,8 @@ static int start(struct massrt_device *d, const char *select)
   CALL(c, "its version", attribute(&minor, ATTR_MINOR, c->device));
   c->d.arch = (uint32_t)(10 * major + minor);
   CALL(c, "the driver's version", version(&version));
-  c->early = c->f.launch_ex && c->d.arch >= 90 && version >= OVERLAP_SINCE;
+  const char *early = getenv("MASSC_EARLY_LAUNCH");
+  c->early = early && !strcmp(early, "1") && c->f.launch_ex && c->d.arch >= 90 && version >= OVERLAP_SINCE;
   CALL(c, "no context", retain(&c->context, c->device));
   CALL(c, "no context", current(c->context));
   CALL(c, "no stream", stream(&c->stream, 1));

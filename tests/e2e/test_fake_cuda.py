@@ -34,11 +34,11 @@ for name in NETS:
 INPUT = "--input=input[2,3,224,224]=random:1"
 
 
-def fake(program, *args, status=0, device="90 13000", fail=None):
+def fake(program, *args, status=0, device="90 13000", fail=None, early="1"):
     """Runs a program on the driver: the calls that it wrote down, and the run."""
     if os.path.exists("calls"):
         os.remove("calls")
-    env = dict(os.environ, LD_LIBRARY_PATH=driver(), FAKE_CUDA_LOG="calls", FAKE_CUDA_DEVICE=device, **({"FAKE_CUDA_FAIL": fail} if fail else {}))
+    env = dict(os.environ, LD_LIBRARY_PATH=driver(), FAKE_CUDA_LOG="calls", FAKE_CUDA_DEVICE=device, MASSC_EARLY_LAUNCH=early, **({"FAKE_CUDA_FAIL": fail} if fail else {}))
     done = run(program, *args, status=status, env=env, timeout=60)
     return (open("calls").read().splitlines() if os.path.exists("calls") else []), done
 
@@ -59,6 +59,14 @@ def kinds(calls):
 def _():
     calls, _ = fake(built("net.bin"), INPUT)
     assert re.fullmatch(r"s*\(c+LE+c+\)Rs+fs*", kinds(calls)), kinds(calls)
+    return kinds(calls)
+
+
+@case("nothing is early unless asked for")
+def _():
+    for early in ("", "0"):
+        calls, _ = fake(built("net.bin"), INPUT, early=early)
+        assert re.fullmatch(r"s*\(c+L+c+\)Rs+fs*", kinds(calls)), kinds(calls)
     return kinds(calls)
 
 
