@@ -21,9 +21,13 @@ def on_gpu(module, feed, dtype):
     last = torch.channels_last if any(n.op == "call_function" and n.target is torch.nn.functional.conv2d for n in module.graph.nodes) else None
     inputs = [torch.from_numpy(v).to("cuda") for v in feed.values()]
     inputs = [x.to(dtype) if x.is_floating_point() else x for x in inputs]
-    if last:
+    module = module.to("cuda")
+    if last:                           # Module.to would ask it of tensors of rank 5 too
         inputs = [x.contiguous(memory_format=last) if x.dim() == 4 else x for x in inputs]
-    return module.to("cuda", memory_format=last) if last else module.to("cuda"), inputs
+        for x in [*module.parameters(), *module.buffers()]:
+            if x.dim() == 4:
+                x.data = x.data.contiguous(memory_format=last)
+    return module, inputs
 
 
 def results(module, inputs):
