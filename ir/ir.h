@@ -160,6 +160,7 @@ const struct ir_ix *ir_value_symbol(struct ir_module *m, unsigned param, unsigne
 const struct ir_ix *ir_late_symbol(struct ir_module *m, const char *prefix, int64_t lo, int64_t hi, const struct ir_ix *most);
 bool ir_is_late(const struct ir_module *m, const struct ir_ix *e);
 bool ir_type_late(const struct ir_module *m, const struct ir_type *t);
+bool ir_node_uses(const struct ir_node *n, const struct ir_ix *sym);                     /* its results' types, its attributes */
 bool ir_node_late(const struct ir_node *n);                                              /* its types or attributes; a bind is */
 bool ir_require_eq(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b, const char *why);
 /* The dim that a and b broadcast to, by ONNX's rule; adds a requirement where they must be equal; bcast(a, b) where either may be 1 at run time. NULL: never. */

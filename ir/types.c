@@ -231,12 +231,17 @@ const struct ir_prov *ir_prov_union(struct ir_module *m, const struct ir_prov *a
 }
 
 /* ---- requirements ---- */
+/* Symbol number i where it is a size of its own; NULL: an axis, or defined by others. */
+static const struct ir_ix *free_size(struct ir_module *m, unsigned i)
+{
+  const struct ir_sym *s = ir_ixs_sym(m->ixs, i);
+  return s->kind == IR_SYM_DIM && !s->def ? ir_ix_find(m->ixs, s->name) : NULL;
+}
 /* e = k*s + r >= 0 with numbers k, r bounds the symbol s. */
 static void narrow_from(struct ir_module *m, const struct ir_ix *e)
 {
   for (unsigned i = 0; i < ir_ixs_nsyms(m->ixs); i++) {
-    const struct ir_sym *s = ir_ixs_sym(m->ixs, i);
-    const struct ir_ix *v = s->kind == IR_SYM_DIM && !s->def ? ir_ix_find(m->ixs, s->name) : NULL, *k, *r;
+    const struct ir_ix *v = free_size(m, i), *k, *r;
     int64_t kn, rn;
     if (!v || !ir_ix_uses(e, v) || !ir_ix_linear(e, v, &k, &r) || !ir_ix_const(k, &kn) || !ir_ix_const(r, &rn)) continue;
     if (kn > 0) ir_ix_narrow(v, -ir_floordiv(rn, kn), IR_IX_INF);
@@ -268,8 +273,7 @@ static bool fits_earlier(struct ir_module *m, const struct ir_ix *e)
 {
   int64_t lo, hi;
   for (unsigned i = 0; i < ir_ixs_nsyms(m->ixs); i++) {
-    const struct ir_sym *s = ir_ixs_sym(m->ixs, i);
-    const struct ir_ix *v = s->kind == IR_SYM_DIM && !s->def ? ir_ix_find(m->ixs, s->name) : NULL;
+    const struct ir_ix *v = free_size(m, i);
     if (!v || !ir_ix_uses(e, v)) continue;
     ir_ix_range(v, &lo, &hi);
     for (uint32_t k = 0; k < m->requires.n && lo == hi; k++) {
@@ -385,16 +389,21 @@ bool ir_type_late(const struct ir_module *m, const struct ir_type *t)
   for (unsigned d = 0; d < t->rank && !late; d++) late = ir_is_late(m, t->dim[d]);
   return late;
 }
+bool ir_node_uses(const struct ir_node *n, const struct ir_ix *sym)
+{
+  for (unsigned i = 0; i < n->n_out; i++)
+    for (unsigned d = 0; d < n->out[i]->type->rank; d++)
+      if (ir_ix_uses(n->out[i]->type->dim[d], sym)) return true;
+  for (unsigned i = 0; i < n->n_attr; i++)
+    for (unsigned k = 0; n->attr[i].kind == IR_A_IXS && k < n->attr[i].n; k++)
+      if (ir_ix_uses(n->attr[i].ix[k], sym)) return true;
+  return false;
+}
 bool ir_node_late(const struct ir_node *n)
 {
   const struct ir_module *m = n->graph->module;
-  if (!m->late.n) return false;
-  for (unsigned i = 0; i < n->n_in; i++)
-    if (ir_type_late(m, n->in[i]->type)) return true;
-  for (unsigned i = 0; i < n->n_out; i++)
-    if (ir_type_late(m, n->out[i]->type)) return true;
-  for (unsigned i = 0; i < n->n_attr; i++)
-    for (unsigned k = 0; n->attr[i].kind == IR_A_IXS && k < n->attr[i].n; k++)
-      if (ir_is_late(m, n->attr[i].ix[k])) return true;
-  return false;
+  bool late = false;
+  for (unsigned i = 0; i < n->n_in && !late; i++) late = ir_type_late(m, n->in[i]->type);
+  for (uint32_t i = 0; i < m->late.n && !late; i++) late = ir_node_uses(n, m->late.v[i].sym);
+  return late;
 }

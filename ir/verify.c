@@ -150,13 +150,9 @@ static bool check_late(struct verifier *v, const struct ir_node *n)
   }
   for (uint32_t k = 0; k < v->m->late.n; k++) {
     const struct ir_ix *s = v->m->late.v[k].sym;
-    bool bound = false, uses = false;
+    bool bound = false;
     for (uint32_t i = 0; i < v->bound.n && !bound; i++) bound = v->bound.v[i] == s;
-    for (unsigned i = 0; i < n->n_out && !bound; i++)
-      for (unsigned d = 0; d < n->out[i]->type->rank; d++) uses |= ir_ix_uses(n->out[i]->type->dim[d], s);
-    for (unsigned i = 0; i < n->n_attr && !bound; i++)
-      for (unsigned j = 0; n->attr[i].kind == IR_A_IXS && j < n->attr[i].n; j++) uses |= ir_ix_uses(n->attr[i].ix[j], s);
-    RULE(bound || !uses, n, "reads %s, which no bind before it has bound", ir_ix_str(v->m->arena, s));
+    RULE(bound || !ir_node_uses(n, s), n, "reads %s, which no bind before it has bound", ir_ix_str(v->m->arena, s));
   }
   return true;
 }
