@@ -31,8 +31,10 @@ struct ir_value *pass_transpose_of_merged(struct pass_ctx *c, struct ir_node *n)
 /* Does r merge neighbouring axes of x and no more? Axis d of r is then made of x's axes first[d] .. first[d + 1] - 1. */
 bool pass_merged_axes(const struct ir_type *x, const struct ir_type *r, unsigned *first);
 
-/* A step of its own, with no kernel of ours: a transfer, a loop, a bind, a function of the processor. */
-static inline bool pass_is_step(const struct ir_node *n) { return n->op == IR_OP_transfer || n->op == IR_OP_loop || ir_op_def(n->op)->class == IR_C_CONTROL; }
+/* What the processor does between kernels: a loop, a bind, a function of its own. */
+static inline bool pass_on_host(const struct ir_node *n) { return n->op == IR_OP_loop || ir_op_def(n->op)->class == IR_C_CONTROL; }
+/* A step of its own, with no kernel of ours. */
+static inline bool pass_is_step(const struct ir_node *n) { return n->op == IR_OP_transfer || pass_on_host(n); }
 int pass_by_order(const void *a, const void *b);                    /* of two struct ir_node *, for qsort: the graph's order */
 struct pass_nodes { struct ir_node **v; uint32_t n, cap; };
 void pass_sort_nodes(struct pass_ctx *c, struct pass_nodes *s);   /* in the order of the graph's list; renumbers it */

@@ -8,7 +8,7 @@ static bool stored(const struct ir_value *v) { return !v->def || (!pass_is_weigh
 bool pass_loops(struct pass_ctx *c)
 {
   for (struct ir_node *n = c->m->main->first; n; n = n->next)
-    for (unsigned i = 0; (n->op == IR_OP_loop || ir_op_def(n->op)->class == IR_C_CONTROL) && i < n->n_in; i++) {
+    for (unsigned i = 0; pass_on_host(n) && i < n->n_in; i++) {
       struct ir_value *v = n->in[i];
       if (stored(v) || pass_has_op(v, IR_OP_copy)) continue;
       struct ir_builder b = pass_at(n);

@@ -80,7 +80,7 @@ static bool read_file(struct pass_ctx *c, rows_vec *rows)
 }
 static const char *place_of(const struct pass_ctx *c, const struct ir_node *n, const rows_vec *rows)
 {
-  if (n->op == IR_OP_loop || ir_op_def(n->op)->class == IR_C_CONTROL || ir_node_late(n)) return "cpu";   /* their conditions and sizes are looked at there */
+  if (pass_on_host(n) || ir_node_late(n)) return "cpu";   /* their conditions and sizes are looked at there */
   for (uint32_t r = 0; r < rows->n; r++)
     for (unsigned i = 0; n->prov && i < n->prov->n; i++)
       if (!fnmatch(rows->v[r].pattern, n->prov->name[i], 0)) { rows->v[r].used = true; return rows->v[r].place; }

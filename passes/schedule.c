@@ -4,7 +4,7 @@
 #include "passes/fuse.h"
 #include <string.h>
 
-/* ---- what a nest costs at least ---- */
+/* ---- bytes that a nest must move ---- */
 static const struct ir_ix *bytes_of(const struct kir_nest *n)
 {
   const struct ir_ix *sum = ir_ix_int(n->ixs, 0);

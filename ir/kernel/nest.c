@@ -184,7 +184,7 @@ uint64_t kir_nest_hash(const struct kir_nest *n)
   return h;
 }
 
-/* ---- what a nest costs at least ---- */
+/* ---- operations ---- */
 struct cost { struct ir_ixs *t; const struct ir_ix *ops; };
 static void count(struct cost *c, const struct kir_expr *e, const struct ir_ix *times)
 {
