@@ -47,4 +47,5 @@ struct massrt_backend {
   int (*start)(struct massrt_device *d, const char *select);
 };
 int massrt_device_open(const struct massrt_backend *b, const char *select, struct massrt_device **out, char *why, size_t n);
+int massrt_device_result(struct massrt_exec *x, int rc);       /* rc; where it is a failure, x's error is the device's (exec.c) */
 #endif

@@ -451,7 +451,7 @@ static int grow(struct massrt_exec *x, uint32_t late, uint64_t bytes)
   return fail(x, MASSRT_E_MEMORY, late ? "no memory: %llu bytes are needed for values whose size was computed" : "no memory: %llu bytes of activations are needed for these input shapes",
               (unsigned long long)bytes);
 }
-static int device_failed(struct massrt_exec *x, int rc) { return fail(x, rc, "%s", x->device->error); }
+int massrt_device_result(struct massrt_exec *x, int rc) { return rc ? fail(x, rc, "%s", x->device->error) : MASSRT_OK; }
 static uint64_t aligned(uint64_t n) { return (n + MASSRT_ALIGN - 1) / MASSRT_ALIGN * MASSRT_ALIGN; }
 /* Place of input or output number i (outputs behind inputs) in the stage; i = all of them: its size. */
 static uint64_t stage_at(const struct massrt_exec *x, uint32_t i)
@@ -468,7 +468,7 @@ static int grow_device(struct massrt_exec *x)
     x->generation++;
     x->device_bytes = 0;
     int rc = d->ops->reserve(d, x->shape[0]->device_bytes);
-    if (rc) return device_failed(x, rc);
+    if (rc) return massrt_device_result(x, rc);
     x->device_bytes = x->shape[0]->device_bytes + 1;                        /* not 0 */
   }
   if (stage > x->stage_bytes || !x->stage) {
@@ -492,7 +492,7 @@ static int bind_device_arg(struct massrt_exec *x, uint32_t i)
   uint64_t offset = a->offset + (weights ? 0 : (uint64_t)s->offset[a->index]);
   uint64_t bytes = (weights ? x->p->weights_bytes - a->offset : (uint64_t)s->values[x->p->buffers[a->index].bytes]);
   int rc = x->device->ops->bind(x->device, weights, offset, bytes, &x->args[i]);
-  return rc ? device_failed(x, rc) : MASSRT_OK;
+  return massrt_device_result(x, rc);
 }
 /* The words that bind number `late` makes known; 0: those of the inputs, and all that never change. */
 static int bind_args(struct massrt_exec *x, uint32_t late)
@@ -589,15 +589,15 @@ static int run_recorded(struct massrt_exec *x)
   if (s->graph && s->generation != x->generation) forget_graph(x, s);
   if (!s->graph) {
     rc = ops->record(x->device);
-    if (rc) return device_failed(x, rc);
+    if (rc) return massrt_device_result(x, rc);
     rc = x->p->run(x);
     int end = ops->recorded(x->device, !rc, &s->graph);
     if (rc) return rc;
-    if (end) return device_failed(x, end);
+    if (end) return massrt_device_result(x, end);
     s->generation = x->generation;
   }
   rc = ops->replay(x->device, s->graph, NULL);
-  return rc ? device_failed(x, rc) : MASSRT_OK;
+  return massrt_device_result(x, rc);
 }
 /* The device copies from and to the stage. */
 static int run_device(struct massrt_exec *x, const struct massrt_tensor *in, struct massrt_tensor *out)
@@ -609,7 +609,7 @@ static int run_device(struct massrt_exec *x, const struct massrt_tensor *in, str
   int rc = x->pieces ? massrt_pieces_run(x) : x->recordable && !x->trace ? run_recorded(x) : x->p->run(x);
   if (rc) return rc;
   rc = x->device->ops->sync(x->device);
-  if (rc) return device_failed(x, rc);
+  if (rc) return massrt_device_result(x, rc);
   for (uint32_t i = 0; !x->pieces && i < x->p->n_outputs; at += aligned(bytes[n + i++]))
     if (bytes[n + i]) memcpy(out[i].data, x->stage + at, bytes[n + i]);
   return MASSRT_OK;
@@ -703,7 +703,7 @@ static int copy_with_device(struct massrt_exec *x, uint32_t from, uint32_t to, u
          : to_device    ? ops->inside(x->device, x->args[to], x->args[from], bytes)
                         : ops->to_host(x->device, x->args[to].p, x->args[from], bytes);
   if (!rc && !to_device && (!x->recordable || x->trace)) rc = ops->sync(x->device);    /* the processor may read it */
-  return rc ? device_failed(x, rc) : MASSRT_OK;
+  return massrt_device_result(x, rc);
 }
 int massrt_copy(struct massrt_exec *x, uint32_t from_arg, uint32_t to_arg, uint32_t bytes_expr)
 {

@@ -25,15 +25,10 @@ void massrt_pieces_destroy(struct massrt_exec *x)
 }
 int64_t massrt_pieces_ns(const struct massrt_exec *x) { return x->pieces->ns; }
 
-static int device_failed(struct massrt_exec *x, int rc)
-{
-  if (rc) snprintf(x->error, sizeof x->error, "%s", x->device->error);
-  return rc;
-}
 static int open_piece(struct massrt_exec *x)
 {
   x->pieces->queued = 0;
-  return x->pieces->recorded ? MASSRT_OK : device_failed(x, x->device->ops->record(x->device));
+  return x->pieces->recorded ? MASSRT_OK : massrt_device_result(x, x->device->ops->record(x->device));
 }
 static int replay_piece(struct massrt_exec *x)
 {
@@ -42,7 +37,7 @@ static int replay_piece(struct massrt_exec *x)
   void *graph = p->graph[p->at++];
   int rc = graph ? x->device->ops->replay(x->device, graph, p->recorded ? &ns : NULL) : MASSRT_OK;
   p->ns += ns;
-  return device_failed(x, rc);
+  return massrt_device_result(x, rc);
 }
 static int close_piece(struct massrt_exec *x)
 {
@@ -51,7 +46,7 @@ static int close_piece(struct massrt_exec *x)
     bool room = p->n < PIECES;
     void *graph = NULL;
     int rc = x->device->ops->recorded(x->device, room && p->queued, &graph);
-    if (rc) return device_failed(x, rc);
+    if (rc) return massrt_device_result(x, rc);
     if (!room) {
       snprintf(x->error, sizeof x->error, "inputs are copied to the device in more than %d places", PIECES);
       return MASSRT_E_DEVICE;
@@ -68,7 +63,7 @@ bool massrt_piece_queues(struct massrt_exec *x)
 int massrt_piece_copy(struct massrt_exec *x, union massrt_word to, const void *from, uint64_t bytes)
 {
   int rc = close_piece(x);
-  if (!rc) rc = device_failed(x, x->device->ops->to_device(x->device, to, from, bytes));
+  if (!rc) rc = massrt_device_result(x, x->device->ops->to_device(x->device, to, from, bytes));
   return rc ? rc : open_piece(x);
 }
 int massrt_pieces_run(struct massrt_exec *x)
