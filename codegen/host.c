@@ -4,6 +4,7 @@
  * Everything is hidden but the functions of the library form. */
 #include <string.h>
 #include "codegen/llvm.h"
+#include "runtime/core/host.h"
 
 /* ---- constants ---- */
 static val c32(struct ll *l, uint32_t x) { return LLVMConstInt(l->i32, x, 0); }
@@ -108,7 +109,7 @@ static val launch_row(struct ll *l, const struct massrt_program *p, uint32_t i)
 static val step_row(struct ll *l, const struct massrt_program *p, uint32_t i)
 {
   const struct massrt_step *x = &p->steps[i];
-  return RECORD(l, c32(l, x->kind), c32(l, x->a), c32(l, x->b), c32(l, x->c));
+  return RECORD(l, c32(l, x->kind), c32(l, x->a), c32(l, x->b), c32(l, x->c), c32(l, x->bytes), c32(l, 0), string(l, x->nodes));
 }
 
 /* ---- versions: the highest level first, since the runtime takes the first that fits ---- */
@@ -156,25 +157,22 @@ static val runtime_fn(struct ll *l, const char *name, unsigned n_ptr, unsigned n
   return hidden(LLVMAddFunction(l->m, name, LLVMFunctionType(l->i32, p, n_ptr + n_i32, 0)));
 }
 static val call(struct ll *l, val fn, val *args, unsigned n) { return LLVMBuildCall2(l->b, LLVMGlobalGetValueType(fn), fn, args, n, ""); }
-static val step_call(struct ll *l, const struct massrt_step *s, val x)
+static val step_call(struct ll *l, const char *name, uint32_t step) { return call(l, runtime_fn(l, name, 1, 1), (val[]){ LLVMGetParam(l->fn, 0), c32(l, step) }, 2); }
+static const char *step_function(uint32_t kind)
 {
-  if (s->kind == MASSRT_S_LAUNCH) return call(l, runtime_fn(l, "massrt_launch", 1, 1), (val[]){ x, c32(l, s->a) }, 2);
-  if (s->kind == MASSRT_S_STACK) return call(l, runtime_fn(l, "massrt_stack", 1, 3), (val[]){ x, c32(l, s->a), c32(l, s->b), c32(l, s->c) }, 4);
-  if (s->kind == MASSRT_S_LOOP) return call(l, runtime_fn(l, "massrt_loop_begin", 1, 1), (val[]){ x, c32(l, s->a) }, 2);
-  if (s->kind == MASSRT_S_BIND) return call(l, runtime_fn(l, "massrt_bind", 1, 3), (val[]){ x, c32(l, s->a), c32(l, s->b), c32(l, s->c) }, 4);
-  if (s->kind == MASSRT_S_CALL) return call(l, runtime_fn(l, "massrt_call", 1, 3), (val[]){ x, c32(l, s->a), c32(l, s->b), c32(l, s->c) }, 4);
-  IR_ASSERT(s->kind == MASSRT_S_COPY);
-  return call(l, runtime_fn(l, "massrt_copy", 1, 3), (val[]){ x, c32(l, s->a), c32(l, s->b), c32(l, s->c) }, 4);
+  static const char *const name[] = { [MASSRT_S_LAUNCH] = "massrt_launch", [MASSRT_S_COPY] = "massrt_copy", [MASSRT_S_LOOP] = "massrt_loop_begin", [MASSRT_S_BIND] = "massrt_bind",
+                                      [MASSRT_S_CALL] = "massrt_call", [MASSRT_S_STACK] = "massrt_stack" };
+  return name[kind];
 }
 /* Where a loop goes on: its head asks whether there is another iteration. */
 struct head { LLVMBasicBlockRef block, behind; };
-static void loop_head(struct ll *l, const struct massrt_step *s, struct head *h)
+static void loop_head(struct ll *l, uint32_t step, struct head *h)
 {
   *h = (struct head){ ll_block(l, ""), ll_block(l, "") };
   LLVMBasicBlockRef body = ll_block(l, "");
   LLVMBuildBr(l->b, h->block);
   LLVMPositionBuilderAtEnd(l->b, h->block);
-  val more = call(l, runtime_fn(l, "massrt_loop_again", 1, 1), (val[]){ LLVMGetParam(l->fn, 0), c32(l, s->a) }, 2);
+  val more = step_call(l, "massrt_loop_again", step);
   LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntNE, more, c32(l, 0), ""), body, h->behind);
   LLVMPositionBuilderAtEnd(l->b, body);
 }
@@ -196,12 +194,12 @@ static val run_function(struct ll *l, const struct cg_host *h, const char *name)
       LLVMPositionBuilderAtEnd(l->b, heads[s->a].behind);
       continue;
     }
-    val r = step_call(l, &h->p.steps[i], LLVMGetParam(l->fn, 0));
+    val r = step_call(l, step_function(s->kind), i);
     LLVMBasicBlockRef here = LLVMGetInsertBlock(l->b), next = ll_block(l, "");
     LLVMBuildCondBr(l->b, LLVMBuildICmp(l->b, LLVMIntEQ, r, c32(l, 0), ""), next, fail);
     LLVMAddIncoming(error, &r, &here, 1);
     LLVMPositionBuilderAtEnd(l->b, next);
-    if (s->kind == MASSRT_S_LOOP) loop_head(l, s, &heads[i]);
+    if (s->kind == MASSRT_S_LOOP) loop_head(l, i, &heads[i]);
   }
   LLVMBuildRet(l->b, c32(l, 0));
   if (!h->p.n_steps) LLVMDeleteBasicBlock(fail);
@@ -389,6 +387,18 @@ void cg_host_print(struct ir_buf *b, const struct cg_host *h)
       ir_buf_printf(b, " < ");
       put_arg(b, p, s->a + 1);
       ir_buf_printf(b, ", until %u\n", s->b);
+      continue;
+    }
+    if (s->kind == MASSRT_S_BIND) {
+      ir_buf_printf(b, "bind %s and %u more <- ", p->syms[s->b].name, s->c - 1);
+      put_arg(b, p, s->a);
+      ir_buf_printf(b, "\n");
+      continue;
+    }
+    if (s->kind == MASSRT_S_CALL) {
+      ir_buf_printf(b, "call %s, arguments from %u, tasks ", massrt_host_name[s->a], s->b);
+      put_value(b, p, s->c);
+      ir_buf_printf(b, "\n");
       continue;
     }
     bool stack = s->kind == MASSRT_S_STACK;

@@ -39,6 +39,13 @@ int pass_by_order(const void *a, const void *b);                    /* of two st
 struct pass_nodes { struct ir_node **v; uint32_t n, cap; };
 void pass_sort_nodes(struct pass_ctx *c, struct pass_nodes *s);   /* in the order of the graph's list; renumbers it */
 
+/* Provenance of a copy of v: what made it, or the loop whose parameter it is. */
+static inline const struct ir_prov *pass_value_prov(const struct ir_value *v)
+{
+  const struct ir_node *n = v->def ? v->def : v->graph->owner;
+  return n ? n->prov : NULL;
+}
+
 /* ---- the program (program.c) ---- */
 bool pass_on_device(const struct pass_ctx *c, const struct ir_node *n);
 static inline const struct ir_target *pass_target(const struct pass_ctx *c, const struct ir_node *n) { return c->host && !pass_on_device(c, n) ? c->host : c->target; }

@@ -133,7 +133,7 @@ static void keep_results_dense(struct pass_ctx *c)
     struct ir_value *v = g->results.v[i];
     if (!v->layout) continue;
     if (v->uses.n) {
-      g->results.v[i] = copy_of(c, v, v->def ? v->def->prov : NULL);
+      g->results.v[i] = copy_of(c, v, pass_value_prov(v));
       continue;
     }
     v->layout = NULL;

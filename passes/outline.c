@@ -57,7 +57,7 @@ static void own_results(struct pass_ctx *c)
     bool again = !v->def || pass_is_weight(v) || v->def->op == IR_OP_index || v->def->op == IR_OP_bind;
     for (uint32_t k = 0; k < i && !again; k++) again = g->results.v[k] == v;
     if (!again) continue;
-    struct ir_node proto = { .op = IR_OP_copy, .graph = g, .n_in = 1, .in = &v, .place = v->def && v->def->place ? v->def->place : "cpu", .prov = v->def ? v->def->prov : NULL };
+    struct ir_node proto = { .op = IR_OP_copy, .graph = g, .n_in = 1, .in = &v, .place = v->def && v->def->place ? v->def->place : "cpu", .prov = pass_value_prov(v) };
     struct ir_builder b = { .g = g, .prov = proto.prov };
     struct ir_node *copy = ir_build(&b, IR_OP_copy, &v, 1, NULL, 0);
     bool taken = false;

@@ -93,7 +93,7 @@ static struct ir_value *transferred(struct pass_ctx *c, struct ir_value *v, cons
 {
   for (uint32_t i = 0; i < v->uses.n; i++)
     if (v->uses.v[i]->op == IR_OP_transfer && !strcmp(v->uses.v[i]->place, place)) return v->uses.v[i]->out[0];
-  struct ir_builder b = { .g = c->m->main, .at = v->def ? v->def->next : c->m->main->first, .prov = v->def ? v->def->prov : NULL };
+  struct ir_builder b = { .g = c->m->main, .at = v->def ? v->def->next : c->m->main->first, .prov = pass_value_prov(v) };
   struct ir_attr a = ir_attr_str("place", place);
   struct ir_node *t = ir_build(&b, IR_OP_transfer, &v, 1, &a, 1);
   t->place = place;

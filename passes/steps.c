@@ -130,6 +130,13 @@ static struct massrt_io io_of(struct tables *t, const char *name, const struct i
 }
 
 /* ---- arguments and launches ---- */
+/* bytes: an expression, or NULL */
+static void add_step(struct tables *t, enum massrt_step_kind kind, uint32_t a, uint32_t b, uint32_t c, const struct ir_ix *bytes, const char *nodes)
+{
+  ir_push(t->a, &t->steps, ((struct massrt_step){ kind, a, b, c, bytes ? expr(t, bytes) : MASSRT_NO_EXPR, 0, nodes }));
+}
+/* Read and written. */
+static const struct ir_ix *twice(struct tables *t, const struct ir_ix *bytes) { return ir_ix_mul(ir_ix_int(t->c->m->ixs, 2), bytes); }
 /* A parameter that has memory of its own: the counter, or a carried value. */
 static bool inside_loop(const struct ir_value *v) { return v->index <= ir_attr_get_int(v->graph->owner, "carried"); }
 /* device: where a kernel of the device finds it */
@@ -178,27 +185,30 @@ static void launch(struct tables *t, const struct pass_group *g)
   const struct ir_launch *l = facts_of(t, g->kernel);
   const struct ir_ix *tasks = ir_ix_move(ixs, l->blocks);
   for (uint32_t i = 0; i < l->n_sizes; i++) ir_push(t->a, &t->args, ((struct massrt_arg){ MASSRT_A_EXPR, expr(t, ir_ix_move(ixs, l->size[i])), 0 }));
-  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_LAUNCH, t->launches.n, 0, 0 }));
-  ir_push(t->a, &t->launches, ((struct massrt_launch){ g->kernel, first, t->args.n - first, expr(t, tasks), expr(t, g->work), expr(t, g->bytes), provenance(t, g->node), k->name }));
+  const char *nodes = provenance(t, g->node);
+  add_step(t, MASSRT_S_LAUNCH, t->launches.n, 0, 0, NULL, nodes);
+  ir_push(t->a, &t->launches, ((struct massrt_launch){ g->kernel, first, t->args.n - first, expr(t, tasks), expr(t, g->work), expr(t, g->bytes), nodes, k->name }));
 }
-static void copy(struct tables *t, const struct ir_value *from, const struct ir_value *to)
+/* n: the node that it belongs to */
+static void copy(struct tables *t, const struct ir_node *n, const struct ir_value *from, const struct ir_value *to)
 {
+  const struct ir_ix *bytes = pass_stored_bytes(t->c->m, to);
   uint32_t first = t->args.n;
   ir_push(t->a, &t->args, where(t, from, NULL, false));
   ir_push(t->a, &t->args, where(t, to, NULL, false));
-  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_COPY, first, first + 1, expr(t, pass_stored_bytes(t->c->m, to)) }));
+  add_step(t, MASSRT_S_COPY, first, first + 1, expr(t, bytes), twice(t, bytes), provenance(t, n));
 }
 /* The carried values start as the operands; the loop's arguments are condition, count and counter. */
 static void loop_begins(struct tables *t, struct ir_node *n)
 {
   const struct ir_graph *g = n->body[0];
-  for (unsigned k = 0; k < ir_attr_get_int(n, "carried"); k++) copy(t, n->in[k + 1], g->params.v[k + 1]);
+  for (unsigned k = 0; k < ir_attr_get_int(n, "carried"); k++) copy(t, n, n->in[k + 1], g->params.v[k + 1]);
   n->scratch = (void *)(uintptr_t)t->steps.n;
   uint32_t first = t->args.n;
   ir_push(t->a, &t->args, where(t, g->params.v[1], NULL, false));
   ir_push(t->a, &t->args, where(t, n->in[0], NULL, false));
   ir_push(t->a, &t->args, where(t, g->params.v[0], NULL, false));
-  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_LOOP, first, 0, 0 }));
+  add_step(t, MASSRT_S_LOOP, first, 0, 0, NULL, provenance(t, n));
 }
 static void loop_ends(struct tables *t, const struct ir_node *n)
 {
@@ -210,34 +220,39 @@ static void loop_ends(struct tables *t, const struct ir_node *n)
     uint32_t first = t->args.n;
     ir_push(t->a, &t->args, where(t, g->results.v[k], NULL, false));
     ir_push(t->a, &t->args, where(t, n->out[k], NULL, false));
-    ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_STACK, first, counter, expr(t, pass_stored_bytes(t->c->m, g->results.v[k])) }));
+    const struct ir_ix *bytes = pass_stored_bytes(t->c->m, g->results.v[k]);
+    add_step(t, MASSRT_S_STACK, first, counter, expr(t, bytes), twice(t, bytes), provenance(t, n));
   }
-  for (unsigned k = 0; k < carried; k++) copy(t, g->results.v[k], g->params.v[k + 1]);
+  for (unsigned k = 0; k < carried; k++) copy(t, n, g->results.v[k], g->params.v[k + 1]);
   t->steps.v[at].b = t->steps.n;
-  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_NEXT, at, 0, 0 }));
+  add_step(t, MASSRT_S_NEXT, at, 0, 0, NULL, provenance(t, n));
   for (unsigned k = 0; k < carried; k++)
-    if (n->out[k]->uses.n || ir_value_is_result(n->out[k])) copy(t, g->params.v[k + 1], n->out[k]);
+    if (n->out[k]->uses.n || ir_value_is_result(n->out[k])) copy(t, n, g->params.v[k + 1], n->out[k]);
 }
 static void bind(struct tables *t, const struct ir_node *n)
 {
   uint32_t first = t->args.n;
   ir_push(t->a, &t->args, where(t, n->in[0], NULL, false));
-  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_BIND, first, (uint32_t)(uintptr_t)n->scratch, ir_attr_find(n, "syms")->n }));
-  if (n->out[0]->uses.n) copy(t, n->in[0], n->out[0]);
+  add_step(t, MASSRT_S_BIND, first, (uint32_t)(uintptr_t)n->scratch, ir_attr_find(n, "syms")->n, pass_stored_bytes(t->c->m, n->in[0]), provenance(t, n));
+  if (n->out[0]->uses.n) copy(t, n, n->in[0], n->out[0]);
 }
 static void host_call(struct tables *t, const struct ir_node *n)
 {
   uint32_t first = t->args.n;
   struct ir_host h = { 0 };
   ir_op_def(n->op)->host(t->c->m, n, &h);
-  for (unsigned i = 0; i < n->n_in; i++) ir_push(t->a, &t->args, where(t, n->in[i], NULL, false));
-  for (unsigned i = 0; i < n->n_out; i++) ir_push(t->a, &t->args, where(t, n->out[i], NULL, false));
+  const struct ir_ix *bytes = ir_ix_int(t->c->m->ixs, 0);
+  for (unsigned i = 0; i < n->n_in + n->n_out; i++) {
+    const struct ir_value *v = i < n->n_in ? n->in[i] : n->out[i - n->n_in];
+    ir_push(t->a, &t->args, where(t, v, NULL, false));
+    bytes = ir_ix_add(bytes, pass_stored_bytes(t->c->m, v));
+  }
   for (unsigned i = 0; i < h.n_words; i++) ir_push(t->a, &t->args, ((struct massrt_arg){ MASSRT_A_EXPR, expr(t, h.word[i]), 0 }));
-  ir_push(t->a, &t->steps, ((struct massrt_step){ MASSRT_S_CALL, h.fn, first, expr(t, h.tasks) }));
+  add_step(t, MASSRT_S_CALL, h.fn, first, expr(t, h.tasks), bytes, provenance(t, n));
 }
 static void step(struct tables *t, const struct pass_group *g)
 {
-  if (g->node->op == IR_OP_transfer) copy(t, g->node->in[0], g->node->out[0]);
+  if (g->node->op == IR_OP_transfer) copy(t, g->node, g->node->in[0], g->node->out[0]);
   else if (g->node->op == IR_OP_bind) bind(t, g->node);
   else if (ir_op_def(g->node->op)->host) host_call(t, g->node);
   else if (g->node->op != IR_OP_loop) launch(t, g);

@@ -7,7 +7,7 @@
 #define MASSRT_ABI_H
 #include <stdint.h>
 
-#define MASSRT_ABI_VERSION 5u
+#define MASSRT_ABI_VERSION 6u
 #define MASSRT_MAGIC 0x4353414du /* "MASC" */
 #define MASSRT_ALIGN 64          /* bytes; every buffer and weight starts at a multiple */
 #define MASSRT_NO_EXPR UINT32_MAX
@@ -75,7 +75,11 @@ enum massrt_step_kind {
   MASSRT_S_CALL,                                                            /* a: function (runtime/core/host.def); b: first arg; c: tasks expression */
   MASSRT_S_STACK,                                                           /* a: two args: from, to at the counter's place; b: arg of the counter; c: bytes expression */
 };
-struct massrt_step { uint32_t kind, a, b, c; };
+struct massrt_step {
+  uint32_t kind, a, b, c;
+  uint32_t bytes, pad;                                                      /* expression: bytes read and written at least once; MASSRT_NO_EXPR: the launch says, or none */
+  const char *nodes;                                                        /* as a launch's */
+};
 
 /* Where buffers lie and kernels run. Place 0 is the processor; there is at most one other. */
 enum massrt_kind { MASSRT_K_CPU, MASSRT_K_CUDA, MASSRT_K_OPENCL };
@@ -108,16 +112,16 @@ struct massrt_program {
   int (*run)(struct massrt_exec *x);                                        /* the host program: the steps as native code; 0, or the first error returned */
 };
 
-/* What emitted code calls. Returns 0 or an error of enum massrt_status. */
-int massrt_launch(struct massrt_exec *x, uint32_t launch);
-int massrt_copy(struct massrt_exec *x, uint32_t from_arg, uint32_t to_arg, uint32_t bytes_expr);
-int massrt_stack(struct massrt_exec *x, uint32_t first_arg, uint32_t counter_arg, uint32_t bytes_expr);
+/* What emitted code calls: does step number `step`, which is of the kind that the name says. Returns 0 or an error of enum massrt_status. */
+int massrt_launch(struct massrt_exec *x, uint32_t step);
+int massrt_copy(struct massrt_exec *x, uint32_t step);
+int massrt_stack(struct massrt_exec *x, uint32_t step);
 /* Reads symbols; what follows from them - sizes, requirements, memory - is known afterwards. */
-int massrt_bind(struct massrt_exec *x, uint32_t arg, uint32_t first_sym, uint32_t n);
-int massrt_call(struct massrt_exec *x, uint32_t fn, uint32_t first_arg, uint32_t tasks_expr);
-/* A loop: begin once, then its body as long as again returns 1. The counter's memory is all the state. */
-int massrt_loop_begin(struct massrt_exec *x, uint32_t first_arg);
-int massrt_loop_again(struct massrt_exec *x, uint32_t first_arg);
+int massrt_bind(struct massrt_exec *x, uint32_t step);
+int massrt_call(struct massrt_exec *x, uint32_t step);
+/* A loop (step: where it begins): begin once, then its body as long as again returns 1. The counter's memory is all the state. */
+int massrt_loop_begin(struct massrt_exec *x, uint32_t step);
+int massrt_loop_again(struct massrt_exec *x, uint32_t step);
 
 _Static_assert(sizeof(struct massrt_expr) == 24, "abi");
 _Static_assert(sizeof(struct massrt_sym) == 40, "abi");
@@ -127,7 +131,7 @@ _Static_assert(sizeof(struct massrt_buffer) == 24, "abi");
 _Static_assert(sizeof(struct massrt_arg) == 16, "abi");
 _Static_assert(sizeof(struct massrt_kernel) == 24, "abi");
 _Static_assert(sizeof(struct massrt_launch) == 40, "abi");
-_Static_assert(sizeof(struct massrt_step) == 16, "abi");
+_Static_assert(sizeof(struct massrt_step) == 32, "abi");
 _Static_assert(sizeof(struct massrt_version) == 40, "abi");
 _Static_assert(sizeof(struct massrt_image) == 24, "abi");
 _Static_assert(sizeof(struct massrt_device_kernel) == 56, "abi");

@@ -44,6 +44,7 @@ int cli_bench(struct cli *c);
 uint64_t cli_peak_rss(void);                          /* bytes */
 int cli_profile(struct cli *c);
 void cli_info(struct cli *c);
+const char *cli_step_name(const struct massrt_program *p, uint32_t step);   /* of the kernel or function, or "copy", "bind", ..; NULL: of a loop, whose steps have names */
 void cli_help(const struct cli *c);
 
 /* ---- text and JSON ---- */

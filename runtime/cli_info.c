@@ -1,5 +1,6 @@
 /* --info and --help: read from the program's tables, without an instance. */
 #include "runtime/cli.h"
+#include "runtime/core/host.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,19 @@ void cli_type(char *out, size_t n, const struct massrt_program *p, const struct 
   struct massrt_signature s;
   massrt_signature_of(p, io, &s);
   massrt_type_text(out, n, s.elem, s.rank, s.dim, s.dim_name);
+}
+const char *cli_step_name(const struct massrt_program *p, uint32_t step)
+{
+  const struct massrt_step *s = &p->steps[step];
+  switch ((enum massrt_step_kind)s->kind) {
+  case MASSRT_S_LAUNCH: return p->kernels[p->launches[s->a].kernel].name;
+  case MASSRT_S_COPY: return "copy";
+  case MASSRT_S_STACK: return "stack";
+  case MASSRT_S_BIND: return "bind";
+  case MASSRT_S_CALL: return massrt_host_name[s->a];
+  case MASSRT_S_LOOP: case MASSRT_S_NEXT: break;
+  }
+  return NULL;
 }
 static bool constant(const struct massrt_program *p, uint32_t expr, int64_t *out)
 {
@@ -42,10 +56,14 @@ static void info_text(const struct massrt_program *p)
          (unsigned long long)p->weights_bytes, "memory");
   if (p->arena_bytes < 0) printf("planned for each shape, %u buffers\n", p->n_buffers);
   else printf("%lld bytes in %u buffers; largest sum of live ones %lld\n", (long long)p->arena_bytes, p->n_buffers, (long long)p->live_bytes);
-  for (uint32_t i = 0; i < p->n_launches; i++) {
-    const struct massrt_launch *l = &p->launches[i];
-    if (!i || strcmp(l->group, p->launches[i - 1].group)) printf("%s\n", l->group);
-    printf("  %s  %s\n", p->kernels[l->kernel].name, l->nodes);
+  const char *group = NULL;
+  for (uint32_t i = 0; i < p->n_steps; i++) {
+    const struct massrt_step *s = &p->steps[i];
+    const char *here = s->kind == MASSRT_S_LAUNCH ? p->launches[s->a].group : "steps of the runtime";
+    if (!cli_step_name(p, i)) continue;
+    if (!group || strcmp(group, here)) printf("%s\n", here);
+    printf("  %s  %s\n", cli_step_name(p, i), s->nodes);
+    group = here;
   }
 }
 static void json_ios(struct cli *c, const struct massrt_io *io, uint32_t n, const char *key)
@@ -92,6 +110,23 @@ static void json_launches(struct cli *c)
   }
   putchar(']');
 }
+static void json_steps(struct cli *c)
+{
+  bool first = true;
+  json_key(c, "steps");
+  putchar('[');
+  for (uint32_t i = 0; i < c->p->n_steps; i++) {
+    if (c->p->steps[i].kind == MASSRT_S_LAUNCH || !cli_step_name(c->p, i)) continue;
+    printf("%s\n    {\"kernel\": ", first ? "" : ",");
+    json_string(cli_step_name(c->p, i));
+    printf(", \"nodes\": ");
+    json_string(c->p->steps[i].nodes);
+    json_size(c, "bytes", c->p->steps[i].bytes);
+    putchar('}');
+    first = false;
+  }
+  putchar(']');
+}
 static void json_syms(struct cli *c)
 {
   json_key(c, "dims");
@@ -130,6 +165,7 @@ static void info_json(struct cli *c)
   for (uint32_t i = 0; i < p->n_versions; i++) { if (i) printf(", "); json_string(p->versions[i].target); }
   putchar(']');
   json_launches(c);
+  json_steps(c);
   printf("\n}\n");
 }
 void cli_info(struct cli *c)

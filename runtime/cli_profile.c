@@ -1,7 +1,8 @@
-/* --profile: time of each launch over some runs, as a table beside what the work would take at the rates that this machine reaches, and as a Chrome trace
- * (chrome://tracing, Perfetto) of the last run.
+/* --profile: time of each step over some runs, as a table beside what the work would take at the rates that this machine reaches, and as a Chrome trace
+ * (chrome://tracing, Perfetto) of the last run. Steps are launches, copies, functions of the processor, and reading sizes (bind, with the planning that follows);
+ * the steps of a loop's body count as often as they are done. Functions of the processor count no operations, for their work depends on the data.
  *
- * The floor of a launch is the larger of operations over the rate of multiply-adds and bytes over the bandwidth of reading memory, both measured here on all of
+ * The floor of a step is the larger of operations over the rate of multiply-adds and bytes over the bandwidth of reading memory, both measured here on all of
  * the instance's threads. Activations and small weights come from caches, so memory-bound launches may beat this floor. */
 #include "runtime/cli.h"
 #include <errno.h>
@@ -11,13 +12,21 @@
 #include <string.h>
 
 enum { WARM = 3, RUNS = 10 };
-struct row { int64_t total_ns, start_ns, end_ns; };
-static void trace(void *arg, uint32_t launch, int64_t start, int64_t end)
+struct row { int64_t total_ns, times; };             /* of a step, over all runs */
+struct event { uint32_t step; int64_t start_ns, end_ns; };
+struct profile { struct row *rows; struct event *events; size_t n_events, cap; };   /* events: of the last run, as many as there was memory for */
+static void trace(void *arg, uint32_t step, int64_t start, int64_t end)
 {
-  struct row *r = (struct row *)arg + launch;
-  r->total_ns += end - start;
-  r->start_ns = start;
-  r->end_ns = end;
+  struct profile *p = arg;
+  p->rows[step].total_ns += end - start;
+  p->rows[step].times++;
+  if (p->n_events == p->cap) {
+    struct event *more = realloc(p->events, (2 * p->cap + 256) * sizeof *more);
+    if (!more) return;
+    p->events = more;
+    p->cap = 2 * p->cap + 256;
+  }
+  p->events[p->n_events++] = (struct event){ step, start, end };
 }
 
 /* ---- what the machine reaches ---- */
@@ -79,14 +88,23 @@ static bool measure_rates(struct cli *c, double *ops_per_ns, double *bytes_per_n
 
 /* ---- reports ---- */
 static double size_of(const struct cli *c, uint32_t expr) { return expr == MASSRT_NO_EXPR ? 0 : (double)massrt_values(c->x)[expr]; }
-/* What a launch computes and moves, and the least time that this takes at the rates measured. */
+/* What a step computes and moves at one go, and the least time that this takes at the rates measured. */
 struct rates { double ops, bw; };                     /* per ns */
 struct cost { double work, bytes, floor_ns; };
-static struct cost cost_of(const struct cli *c, uint32_t launch, const struct rates *r)
+static struct cost cost_of(const struct cli *c, uint32_t step, const struct rates *r)
 {
-  struct cost k = { size_of(c, c->p->launches[launch].work), size_of(c, c->p->launches[launch].bytes), 0 };
+  const struct massrt_step *s = &c->p->steps[step];
+  const struct massrt_launch *l = s->kind == MASSRT_S_LAUNCH ? &c->p->launches[s->a] : NULL;
+  struct cost k = { l ? size_of(c, l->work) : 0, size_of(c, l ? l->bytes : s->bytes), 0 };
   k.floor_ns = k.work / r->ops > k.bytes / r->bw ? k.work / r->ops : k.bytes / r->bw;
   return k;
+}
+/* The same of all that a run does of this step: a loop's body is done more than once. */
+static struct cost cost_a_run(const struct cli *c, uint32_t step, const struct row *row, const struct rates *r)
+{
+  struct cost k = cost_of(c, step, r);
+  double times = (double)row->times / RUNS;
+  return (struct cost){ k.work * times, k.bytes * times, k.floor_ns * times };
 }
 static const struct row *sort_rows;
 static int by_time(const void *a, const void *b)
@@ -97,23 +115,42 @@ static int by_time(const void *a, const void *b)
 }
 static void table(struct cli *c, const struct row *rows, double run_ns, const struct rates *r)
 {
-  uint32_t n = c->p->n_launches, *order = calloc(n + 1, sizeof *order);
+  uint32_t n = 0, *order = calloc(c->p->n_steps + 1, sizeof *order);
   if (!order) return;
-  for (uint32_t i = 0; i < n; i++) order[i] = i;
+  for (uint32_t i = 0; i < c->p->n_steps; i++)
+    if (cli_step_name(c->p, i)) order[n++] = i;
   sort_rows = rows;
   qsort(order, n, sizeof *order, by_time);
   printf("%s: %.3f ms a run on %d threads; this machine: %.0f Gop/s, %.1f GB/s\n%10s %6s %10s %9s %9s %9s %7s  %s\n", c->p->name, run_ns * 1e-6,
          massrt_pool_threads(c->x->pool), r->ops, r->bw, "us", "share", "Mop", "MB", "Gop/s", "GB/s", "floor", "kernel: nodes");
   for (uint32_t k = 0; k < n; k++) {
-    const struct massrt_launch *l = &c->p->launches[order[k]];
-    struct cost w = cost_of(c, order[k], r);
+    struct cost w = cost_a_run(c, order[k], &rows[order[k]], r);
     double ns = (double)rows[order[k]].total_ns / RUNS;
     printf("%10.1f %5.1f%% %10.3f %9.3f %9.1f %9.1f %6.0f%%  %s: %s\n", ns * 1e-3, 100 * ns / run_ns, w.work * 1e-6, w.bytes * 1e-6, w.work / (ns + 1), w.bytes / (ns + 1), 100 * w.floor_ns / (ns + 1),
-           c->p->kernels[l->kernel].name, l->nodes);
+           cli_step_name(c->p, order[k]), c->p->steps[order[k]].nodes);
   }
   free(order);
 }
-static void json_rows(struct cli *c, const struct row *rows, double run_ns, const struct rates *r)
+/* The launches, or the other steps. */
+static void json_rows(struct cli *c, const char *key, bool launches, const struct row *rows, const struct rates *r)
+{
+  bool first = true;
+  json_key(c, key);
+  putchar('[');
+  for (uint32_t i = 0; i < c->p->n_steps; i++) {
+    if (!cli_step_name(c->p, i) || (c->p->steps[i].kind == MASSRT_S_LAUNCH) != launches) continue;
+    struct cost w = cost_a_run(c, i, &rows[i], r);
+    double ns = (double)rows[i].total_ns / RUNS;
+    printf("%s\n    {\"kernel\": ", first ? "" : ",");
+    json_string(cli_step_name(c->p, i));
+    printf(", \"nodes\": ");
+    json_string(c->p->steps[i].nodes);
+    printf(", \"us\": %.3f, \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.6g, \"share_of_floor\": %.6g}", ns * 1e-3, w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
+    first = false;
+  }
+  putchar(']');
+}
+static void json_report(struct cli *c, const struct row *rows, double run_ns, const struct rates *r)
 {
   json_key(c, "profile_run_ms");
   json_number(run_ns * 1e-6);
@@ -121,52 +158,47 @@ static void json_rows(struct cli *c, const struct row *rows, double run_ns, cons
   json_number(r->ops);
   json_key(c, "machine_gbytes_per_s");
   json_number(r->bw);
-  json_key(c, "launches");
-  putchar('[');
-  for (uint32_t i = 0; i < c->p->n_launches; i++) {
-    const struct massrt_launch *l = &c->p->launches[i];
-    struct cost w = cost_of(c, i, r);
-    double ns = (double)rows[i].total_ns / RUNS;
-    printf("%s\n    {\"kernel\": ", i ? "," : "");
-    json_string(c->p->kernels[l->kernel].name);
-    printf(", \"nodes\": ");
-    json_string(l->nodes);
-    printf(", \"us\": %.3f, \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.6g, \"share_of_floor\": %.6g}", ns * 1e-3, w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
-  }
-  putchar(']');
+  json_rows(c, "launches", true, rows, r);
+  json_rows(c, "steps", false, rows, r);
 }
-/* The Trace Event Format: names of the process and the thread, then a complete event ("X") for each launch; times in microseconds. */
-static int write_trace(const struct cli *c, const struct row *rows, const struct rates *r)
+/* The Trace Event Format: names of the process and the thread, then a complete event ("X") for each step that was done; times in microseconds. */
+static void put_event(FILE *f, const struct cli *c, const struct event *e, const struct rates *r)
+{
+  const struct massrt_step *s = &c->p->steps[e->step];
+  struct cost w = cost_of(c, e->step, r);
+  double ns = (double)(e->end_ns - e->start_ns);
+  bool launch = s->kind == MASSRT_S_LAUNCH;
+  fprintf(f, ",\n{\"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f, \"cat\": \"%s\", \"name\": ", (double)(e->start_ns - c->entry_ns) * 1e-3, ns * 1e-3, launch ? "kernel" : "step");
+  json_string_to(f, cli_step_name(c->p, e->step));
+  fprintf(f, ", \"args\": {\"nodes\": ");
+  json_string_to(f, s->nodes);
+  if (launch) {
+    fprintf(f, ", \"group\": ");
+    json_string_to(f, c->p->launches[s->a].group);
+  }
+  fprintf(f, ", \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.6g, \"share_of_floor\": %.6g}}", w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
+}
+static int write_trace(const struct cli *c, const struct profile *p, const struct rates *r)
 {
   FILE *f = fopen(c->profile, "we");
   if (!f) return cli_fail(c, MASSRT_E_FILE, "--profile %s: %s", c->profile, strerror(errno));
   fprintf(f, "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [\n{\"ph\": \"M\", \"pid\": 1, \"tid\": 1, \"ts\": 0, \"name\": \"process_name\", \"args\": {\"name\": ");
   json_string_to(f, c->p->name);
   fprintf(f, "}},\n{\"ph\": \"M\", \"pid\": 1, \"tid\": 1, \"ts\": 0, \"name\": \"thread_name\", \"args\": {\"name\": \"kernels\"}}");
-  for (uint32_t i = 0; i < c->p->n_launches; i++) {
-    const struct massrt_launch *l = &c->p->launches[i];
-    struct cost w = cost_of(c, i, r);
-    double ns = (double)(rows[i].end_ns - rows[i].start_ns);
-    fprintf(f, ",\n{\"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f, \"cat\": \"kernel\", \"name\": ", (double)(rows[i].start_ns - c->entry_ns) * 1e-3, ns * 1e-3);
-    json_string_to(f, c->p->kernels[l->kernel].name);
-    fprintf(f, ", \"args\": {\"nodes\": ");
-    json_string_to(f, l->nodes);
-    fprintf(f, ", \"group\": ");
-    json_string_to(f, l->group);
-    fprintf(f, ", \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.6g, \"share_of_floor\": %.6g}}", w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
-  }
+  for (size_t i = 0; i < p->n_events; i++) put_event(f, c, &p->events[i], r);
   fprintf(f, "\n]}\n");
   bool bad = ferror(f);
   return fclose(f) || bad ? cli_fail(c, MASSRT_E_FILE, "--profile %s: %s", c->profile, strerror(errno)) : 0;
 }
-static int measure(struct cli *c, struct row *rows, double *run_ns)
+static int measure(struct cli *c, struct profile *p, double *run_ns)
 {
   for (int i = 0; i < WARM + RUNS; i++) {
     if (i == WARM) {
       c->x->trace = trace;
-      c->x->trace_arg = rows;
+      c->x->trace_arg = p;
       *run_ns = (double)-massrt_now_ns();
     }
+    p->n_events = 0;
     int rc = cli_run(c);
     if (rc) return cli_fail(c, rc, "%s", massrt_error(c->x));
   }
@@ -176,13 +208,14 @@ static int measure(struct cli *c, struct row *rows, double *run_ns)
 }
 int cli_profile(struct cli *c)
 {
-  struct row *rows = calloc(c->p->n_launches + 1, sizeof *rows);
+  struct profile p = { .rows = calloc(c->p->n_steps + 1, sizeof *p.rows) };
   struct rates r = { 1, 1 };
   double run_ns = 0;
-  int rc = !rows || !measure_rates(c, &r.ops, &r.bw) ? cli_no_memory(c) : measure(c, rows, &run_ns);
-  if (!rc) rc = write_trace(c, rows, &r);
-  if (!rc && c->json) json_rows(c, rows, run_ns, &r);
-  else if (!rc) table(c, rows, run_ns, &r);
-  free(rows);
+  int rc = !p.rows || !measure_rates(c, &r.ops, &r.bw) ? cli_no_memory(c) : measure(c, &p, &run_ns);
+  if (!rc) rc = write_trace(c, &p, &r);
+  if (!rc && c->json) json_report(c, p.rows, run_ns, &r);
+  else if (!rc) table(c, p.rows, run_ns, &r);
+  free(p.events);
+  free(p.rows);
   return rc;
 }

@@ -657,25 +657,31 @@ int massrt_run(struct massrt_exec *x, const struct massrt_tensor *in, struct mas
 }
 
 /* ---- what emitted code calls ---- */
-static int launch_on_device(struct massrt_exec *x, uint32_t launch)
+static int64_t begin_ns(const struct massrt_exec *x) { return x->trace ? massrt_now_ns() : 0; }
+static int done(struct massrt_exec *x, uint32_t step, int64_t start, int rc)
 {
-  const struct massrt_launch *l = &x->p->launches[launch];
-  int64_t blocks = x->shape[0]->values[l->tasks], ns = 0, start = x->trace ? massrt_now_ns() : 0;
+  if (x->trace) x->trace(x->trace_arg, step, start, massrt_now_ns());
+  return rc;
+}
+static int launch_on_device(struct massrt_exec *x, uint32_t step)
+{
+  const struct massrt_launch *l = &x->p->launches[x->p->steps[step].a];
+  int64_t blocks = x->shape[0]->values[l->tasks], ns = 0, start = begin_ns(x);
   if (blocks > 0 && x->pieces && !massrt_piece_queues(x)) return MASSRT_OK;
   int rc = blocks > 0 ? x->device->ops->launch(x->device, l->kernel, x->args + l->first_arg, blocks, x->trace ? &ns : NULL) : MASSRT_OK;
   if (rc) return fail(x, rc, "kernel %s (%s): %s", x->p->kernels[l->kernel].name, l->nodes ? l->nodes : "", x->device->error);
-  if (x->trace) x->trace(x->trace_arg, launch, start, start + ns);
+  if (x->trace) x->trace(x->trace_arg, step, start, start + ns);
   return MASSRT_OK;
 }
-int massrt_launch(struct massrt_exec *x, uint32_t launch)
+int massrt_launch(struct massrt_exec *x, uint32_t step)
 {
+  uint32_t launch = x->p->steps[step].a;
   const struct massrt_launch *l = &x->p->launches[launch];
   const struct massrt_shape *s = x->shape[0];
-  if (x->p->kernels[l->kernel].device) return launch_on_device(x, launch);
-  int64_t start = x->trace ? massrt_now_ns() : 0;
+  if (x->p->kernels[l->kernel].device) return launch_on_device(x, step);
+  int64_t start = begin_ns(x);
   if (s->values[l->tasks] > 0) massrt_pool_run(x->pool, x->v->fn[l->kernel], x->args + l->first_arg, s->values[l->tasks], (int)s->ways[launch]);
-  if (x->trace) x->trace(x->trace_arg, launch, start, massrt_now_ns());
-  return MASSRT_OK;
+  return done(x, step, start, MASSRT_OK);
 }
 enum { COPY_CHUNK = 64 << 10 };
 static void copy_chunks(const union massrt_word *w, int64_t t0, int64_t t1, void *scratch)
@@ -702,38 +708,43 @@ static int copy_with_device(struct massrt_exec *x, uint32_t from, uint32_t to, u
          : !from_device ? ops->to_device(x->device, x->args[to], x->args[from].p, bytes)
          : to_device    ? ops->inside(x->device, x->args[to], x->args[from], bytes)
                         : ops->to_host(x->device, x->args[to].p, x->args[from], bytes);
-  if (!rc && !to_device && (!x->recordable || x->trace)) rc = ops->sync(x->device);    /* the processor may read it */
+  if (!rc && (x->trace || (!to_device && !x->recordable))) rc = ops->sync(x->device);  /* the processor may read it; a trace wants its time */
   return massrt_device_result(x, rc);
 }
-int massrt_copy(struct massrt_exec *x, uint32_t from_arg, uint32_t to_arg, uint32_t bytes_expr)
+int massrt_copy(struct massrt_exec *x, uint32_t step)
 {
-  if (x->device && (on_device(x, &x->p->args[from_arg]) || on_device(x, &x->p->args[to_arg]))) return copy_with_device(x, from_arg, to_arg, (uint64_t)x->shape[0]->values[bytes_expr]);
-  return copy(x, x->args[from_arg].p, x->args[to_arg].p, x->shape[0]->values[bytes_expr]);
+  const struct massrt_step *s = &x->p->steps[step];
+  int64_t bytes = x->shape[0]->values[s->c], start = begin_ns(x);
+  bool device = x->device && (on_device(x, &x->p->args[s->a]) || on_device(x, &x->p->args[s->b]));
+  return done(x, step, start, device ? copy_with_device(x, s->a, s->b, (uint64_t)bytes) : copy(x, x->args[s->a].p, x->args[s->b].p, bytes));
 }
 static int64_t *counter_at(struct massrt_exec *x, uint32_t arg) { return x->args[arg].p; }
-int massrt_stack(struct massrt_exec *x, uint32_t first_arg, uint32_t counter_arg, uint32_t bytes_expr)
+int massrt_stack(struct massrt_exec *x, uint32_t step)
 {
-  int64_t bytes = x->shape[0]->values[bytes_expr];
-  return copy(x, x->args[first_arg].p, (char *)x->args[first_arg + 1].p + *counter_at(x, counter_arg) * bytes, bytes);
+  const struct massrt_step *s = &x->p->steps[step];
+  int64_t bytes = x->shape[0]->values[s->c], start = begin_ns(x);
+  return done(x, step, start, copy(x, x->args[s->a].p, (char *)x->args[s->a + 1].p + *counter_at(x, s->b) * bytes, bytes));
 }
-int massrt_loop_begin(struct massrt_exec *x, uint32_t first_arg)
+int massrt_loop_begin(struct massrt_exec *x, uint32_t step)
 {
-  *counter_at(x, first_arg + 2) = -1;
+  *counter_at(x, x->p->steps[step].a + 2) = -1;
   return MASSRT_OK;
 }
-int massrt_loop_again(struct massrt_exec *x, uint32_t first_arg)
+int massrt_loop_again(struct massrt_exec *x, uint32_t step)
 {
+  uint32_t first_arg = x->p->steps[step].a;
   int64_t trip, i = ++*counter_at(x, first_arg + 2);
   memcpy(&trip, x->args[first_arg + 1].p, sizeof trip);                             /* an input may lie anywhere */
   return i < trip && *(const uint8_t *)x->args[first_arg].p != 0;
 }
 
 /* ---- sizes that are known in mid-run ---- */
-int massrt_bind(struct massrt_exec *x, uint32_t arg, uint32_t first_sym, uint32_t n)
+int massrt_bind(struct massrt_exec *x, uint32_t step)
 {
   struct massrt_shape *s = x->shape[0];
-  uint32_t late = x->p->syms[first_sym].input;
+  uint32_t arg = x->p->steps[step].a, first_sym = x->p->steps[step].b, n = x->p->steps[step].c, late = x->p->syms[first_sym].input;
   uint64_t bytes = 0;
+  int64_t start = begin_ns(x);
   for (uint32_t i = 0; i < n; i++) {
     const struct massrt_sym *y = &x->p->syms[first_sym + i];
     int64_t v;
@@ -746,11 +757,12 @@ int massrt_bind(struct massrt_exec *x, uint32_t arg, uint32_t first_sym, uint32_
   if (!rc) rc = grow(x, late, bytes);
   if (!rc) rc = bind_args(x, late);
   if (!rc) share_work(x, s, late);
-  return rc;
+  return done(x, step, start, rc);
 }
-int massrt_call(struct massrt_exec *x, uint32_t fn, uint32_t first_arg, uint32_t tasks_expr)
+int massrt_call(struct massrt_exec *x, uint32_t step)
 {
-  int64_t tasks = x->shape[0]->values[tasks_expr], threads = massrt_pool_threads(x->pool);
-  if (tasks > 0) massrt_pool_run(x->pool, massrt_host_fn[fn], x->args + first_arg, tasks, (int)(tasks < threads ? tasks : threads));
-  return MASSRT_OK;
+  const struct massrt_step *s = &x->p->steps[step];
+  int64_t tasks = x->shape[0]->values[s->c], threads = massrt_pool_threads(x->pool), start = begin_ns(x);
+  if (tasks > 0) massrt_pool_run(x->pool, massrt_host_fn[s->a], x->args + s->b, tasks, (int)(tasks < threads ? tasks : threads));
+  return done(x, step, start, MASSRT_OK);
 }

@@ -53,7 +53,7 @@ struct massrt_exec {
   bool recordable;                                                                /* every step is the device's */
   union massrt_word *args;
   uint32_t *io_args; uint32_t n_io_args;                                          /* arguments that point into inputs and outputs */
-  void (*trace)(void *arg, uint32_t launch, int64_t start_ns, int64_t end_ns); void *trace_arg;  /* called after each launch when set */
+  void (*trace)(void *arg, uint32_t step, int64_t start_ns, int64_t end_ns); void *trace_arg;    /* called after each step but those of loops when set */
   struct massrt_pieces *pieces;                                                   /* while the device's own time is measured, else NULL */
   char error[512];
 };

@@ -75,7 +75,11 @@ static const struct massrt_launch launches[] = {
   { 0, 0, 4, X_N, MASSRT_NO_EXPR, MASSRT_NO_EXPR, "Mul_0, Add_1, Relu_2", "g0" },
   { 1, 4, 6, X_1, X_4N, X_16N, "Add_3, Shape_4", "g1" },
 };
-static const struct massrt_step steps[] = { { MASSRT_S_LAUNCH, 0, 0, 0 }, { MASSRT_S_LAUNCH, 1, 0, 0 }, { MASSRT_S_COPY, 9, 10, X_BYTES_Z } };
+static const struct massrt_step steps[] = {
+  { MASSRT_S_LAUNCH, 0, 0, 0, MASSRT_NO_EXPR, 0, "Mul_0, Add_1, Relu_2" },
+  { MASSRT_S_LAUNCH, 1, 0, 0, MASSRT_NO_EXPR, 0, "Add_3, Shape_4" },
+  { MASSRT_S_COPY, 9, 10, X_BYTES_Z, X_BYTES_Z, 0, "Shape_4" },
+};
 static massrt_kernel_fn *const fns[] = { relu, add };
 static const struct massrt_version versions[] = { { "cpu:x86-64-sample", SAMPLE_LEVEL, MASSRT_K_CPU, 0, 0, fns } };
 static const struct massrt_place places[] = { { "cpu", MASSRT_K_CPU, MASSRT_ALIGN, -1 } };
@@ -84,7 +88,7 @@ static int run(struct massrt_exec *x)
 {
   int rc = massrt_launch(x, 0);
   if (!rc) rc = massrt_launch(x, 1);
-  if (!rc) rc = massrt_copy(x, 9, 10, X_BYTES_Z);
+  if (!rc) rc = massrt_copy(x, 2);
   return rc;
 }
 #define COUNT(a) sizeof a / sizeof *a

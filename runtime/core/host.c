@@ -195,3 +195,8 @@ massrt_kernel_fn *const massrt_host_fn[MASSRT_N_HOST] = {
 #include "runtime/core/host.def"
 #undef HOST
 };
+const char *const massrt_host_name[MASSRT_N_HOST] = {
+#define HOST(name) [MASSRT_H_##name] = #name,
+#include "runtime/core/host.def"
+#undef HOST
+};

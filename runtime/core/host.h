@@ -20,4 +20,5 @@ enum massrt_host {
  *             row among them, and how often each stands there. Words: n, m, element type, sorted (ascending by their elements; else by their first places). One task.
  *             NaN is equal to NaN, and behind all. */
 extern massrt_kernel_fn *const massrt_host_fn[MASSRT_N_HOST];
+extern const char *const massrt_host_name[MASSRT_N_HOST];
 #endif

@@ -77,10 +77,10 @@ def _():
         assert "E" not in kinds(calls) and kinds(calls).count("L") > 5, (device, kinds(calls))
 
 
-@case("--profile launches each kernel behind the one before, between events")
+@case("--profile waits for copies and launches each kernel behind the one before, between events")
 def _():
     calls, _ = fake(built("net.bin"), INPUT, "--profile=trace.json")
-    assert re.fullmatch(r"(s*c(vLv)+cs*)+fs*", kinds(calls).split("R")[-1]), kinds(calls)       # behind runs that warm up
+    assert re.fullmatch(r"(s*c+s+(vLv)+cs*)+fs*", kinds(calls).split("R")[-1]), kinds(calls)       # behind runs that warm up
 
 
 @case("an edited kernel is launched early if it still waits for all threads, else behind the kernel before it")

@@ -1,4 +1,5 @@
 """Operators that no stored network has, in the spellings of exporters, against ONNX Runtime: values, and shapes that differ from run to run."""
+import json
 from against_ort import *
 from onnx import TensorProto as T, helper as h, numpy_helper as nh
 
@@ -307,11 +308,35 @@ def sizes_computed_in_a_loop():
     assert "M0301" in massc("m.onnx", "-o", "m.bin", status=1).err
 
 
+def profile_of_every_step():
+    """A search for places, the sizes it gives, a loop three times: each step of the program has rows with its nodes and bytes."""
+    body = h.make_graph([h.make_node("Add", ["s_in", "x"], ["s_out"], name="grow"), h.make_node("Identity", ["c_in"], ["c_out"])], "body",
+                        [info("i", T.INT64, []), info("c_in", T.BOOL, []), info("s_in", F, ["n"])], [info("c_out", T.BOOL, []), info("s_out", F, ["n"]), info("s_out", F, ["n"])])
+    nodes = [h.make_node("NonZero", ["x"], ["nz"], name="find"), h.make_node("Transpose", ["nz"], ["at"], perm=[1, 0], name="turn"), h.make_node("GatherND", ["x", "at"], ["y"], name="take"),
+             h.make_node("Loop", ["k", "", "x"], ["fin", "all"], body=body, name="again")]
+    onnx.save(model(nodes, [("x", F, ["n"]), ("k", T.INT64, [])], ["y", "fin", "all"]), "m.onnx")
+    massc("m.onnx", "-o", "m.bin")
+    what = json.loads(run("./m.bin", "--info", "--json").out)
+    j = json.loads(run("./m.bin", "--input", "x[1000]=1", "--input", "k=3", "--profile", "t.json", "--json").out)
+    rows = j["launches"] + j["steps"]
+    assert [(r["kernel"], r["nodes"]) for r in rows] == [(r["kernel"], r["nodes"]) for r in what["launches"] + what["steps"]] and all(r["nodes"] for r in rows), rows
+    of = lambda kernel: [r for r in j["steps"] if r["kernel"] == kernel]
+    assert [r["nodes"] for r in of("places") + of("bind") + of("stack")] == ["find", "find", "again"], j["steps"]
+    assert of("places")[0]["bytes"] == 1000 * (1 + 8) + 8 and of("stack")[0]["bytes"] == 3 * 2 * 4000 and of("places")[0]["us"] > 0, j["steps"]   # mask, places, their number; read and written
+    grow = [r for r in j["launches"] if r["nodes"] == "grow" and r["work"]]
+    assert len(grow) == 1 and grow[0]["work"] == 3 * 1000, j["launches"]
+    events = [e for e in json.load(open("t.json"))["traceEvents"] if e["ph"] == "X"]
+    assert [sum(e["name"] == n for e in events) for n in ("places", "bind", "stack", grow[0]["kernel"])] == [1, 1, 3, 3], events
+    assert all(e["cat"] in ("kernel", "step") and e["args"]["nodes"] for e in events)
+    table = run("./m.bin", "--input", "x[1000]=1", "--input", "k=3", "--profile", "t.json").out.splitlines()
+    assert len(table) == 2 + len(rows) and any(r.endswith("places: find") for r in table), table
+
+
 dynamic_sizes = [sizes_computed_in_a_loop, nms_as_tf2onnx_writes_it, multiclass_nms_as_paddle2onnx_writes_it, batched_nms_of_centers, places_of_non_zeros, unique_of_data, shapes_computed_from_data]
 
 
 for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
         resize_by_scales, grid_sample, roi_align, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
-        microsoft_maps, microsoft_fused, microsoft_bert, *dynamic_sizes:
+        microsoft_maps, microsoft_fused, microsoft_bert, *dynamic_sizes, profile_of_every_step:
     cases.append((f.__name__, f))
 main()

@@ -97,17 +97,17 @@ static int run_steps(struct massrt_exec *x)
   for (uint32_t i = 0; i < x->p->n_steps && !rc; i++) {
     const struct massrt_step *s = &x->p->steps[i];
     switch ((enum massrt_step_kind)s->kind) {
-    case MASSRT_S_LAUNCH: rc = massrt_launch(x, s->a); break;
-    case MASSRT_S_COPY: rc = massrt_copy(x, s->a, s->b, s->c); break;
-    case MASSRT_S_STACK: rc = massrt_stack(x, s->a, s->b, s->c); break;
-    case MASSRT_S_BIND: rc = massrt_bind(x, s->a, s->b, s->c); break;
-    case MASSRT_S_CALL: rc = massrt_call(x, s->a, s->b, s->c); break;
+    case MASSRT_S_LAUNCH: rc = massrt_launch(x, i); break;
+    case MASSRT_S_COPY: rc = massrt_copy(x, i); break;
+    case MASSRT_S_STACK: rc = massrt_stack(x, i); break;
+    case MASSRT_S_BIND: rc = massrt_bind(x, i); break;
+    case MASSRT_S_CALL: rc = massrt_call(x, i); break;
     case MASSRT_S_LOOP:
-      rc = massrt_loop_begin(x, s->a);
-      if (!massrt_loop_again(x, s->a)) i = s->b;
+      rc = massrt_loop_begin(x, i);
+      if (!massrt_loop_again(x, i)) i = s->b;
       break;
     case MASSRT_S_NEXT:
-      if (massrt_loop_again(x, x->p->steps[s->a].a)) i = s->a;
+      if (massrt_loop_again(x, s->a)) i = s->a;
       break;
     }
   }

@@ -36,7 +36,7 @@ static const struct massrt_arg args[] = { { MASSRT_A_INPUT, 0, 0 }, { MASSRT_A_W
 static const struct massrt_kernel kernels[] = { { .name = "add_rows" } };
 static const struct massrt_place places[] = { { "cpu", MASSRT_K_CPU, MASSRT_ALIGN, -1 } };
 static const struct massrt_launch launches[] = { { 0, 0, 4, 0, 2, 3, "Add_0", "g0" }, { 0, 4, 4, 0, 2, 3, "Add_1", "g1" } };
-static const struct massrt_step steps[] = { { MASSRT_S_LAUNCH, 0, 0, 0 }, { MASSRT_S_LAUNCH, 1, 0, 0 }, { MASSRT_S_COPY, 6, 8, 3 } };
+static const struct massrt_step steps[] = { { .kind = MASSRT_S_LAUNCH, .a = 0, .nodes = "Add_0" }, { .kind = MASSRT_S_LAUNCH, .a = 1, .nodes = "Add_1" }, { MASSRT_S_COPY, 6, 8, 3, 3, 0, "Add_1" } };
 static struct cg_host host_of(const struct cg_target *const *t, unsigned n)
 {
   return (struct cg_host){ .p = { .name = "net", .producer = "massc test", .flags = "", .hash = "0", .n_exprs = 4, .n_syms = 1, .n_requires = 1, .n_inputs = 1, .n_outputs = 1,
@@ -94,6 +94,8 @@ static void check_run(void *lib, const char *target)
   ck_assert_uint_eq(p->magic, MASSRT_MAGIC);
   ck_assert_uint_eq(p->bytes, sizeof *p);
   ck_assert_str_eq(p->launches[1].nodes, "Add_1");
+  ck_assert_str_eq(p->steps[2].nodes, "Add_1");
+  ck_assert_uint_eq(p->steps[2].bytes, 3);
   ck_assert_str_eq(p->versions[0].target, target);
   ck_assert_ptr_null(dlsym(lib, "net_massrt_program"));
   struct massrt_exec *x = NULL;
