@@ -101,6 +101,7 @@ struct cg_host {                       /* filled by passes/steps: abi.h's progra
   unsigned ptx;                        /* oldest CUDA device that the kernels' PTX runs on; 0: there is none */
   const char *prefix;                  /* of exported symbols: PREFIX_create .. ; "" only the program symbol */
   const char *weights_symbol;          /* "massrt_weights", section .lrodata */
+  uint64_t hash_at;                    /* p.hash being NULL: where the text lies behind the weights */
 };
 void cg_host_print(struct ir_buf *b, const struct cg_host *h);        /* the step list as text */
 bool cg_host_emit(struct ir_arena *a, const struct cg_host *h, enum cg_form form, struct ir_buf *out, const char **why);

@@ -214,9 +214,10 @@ static val weights(struct ll *l, const struct cg_host *h)
 static val program(struct ll *l, const struct cg_host *h, const char *symbol)
 {
   const struct massrt_program *p = &h->p;
+  val all_weights = weights(l, h);
   val f[] = {
     c32(l, MASSRT_MAGIC), c32(l, MASSRT_ABI_VERSION), c32(l, sizeof *p), c32(l, 0),
-    string(l, p->name), string(l, p->producer), string(l, p->flags), string(l, p->hash),
+    string(l, p->name), string(l, p->producer), string(l, p->flags), p->hash ? string(l, p->hash) : LLVMConstInBoundsGEP2(l->i8, all_weights, (val[]){ c64(l, h->hash_at) }, 1),
     c32(l, p->n_exprs), c32(l, p->n_syms), c32(l, p->n_requires), c32(l, p->n_inputs), c32(l, p->n_outputs), c32(l, p->n_buffers),
     c32(l, p->n_args), c32(l, p->n_kernels), c32(l, p->n_launches), c32(l, p->n_steps), c32(l, h->n_targets + h->n_others), c32(l, p->n_groups), c32(l, p->n_places), c32(l, p->n_binds),
     TABLE(l, "exprs", p->n_exprs, expr_row), TABLE(l, "syms", p->n_syms, sym_row), TABLE(l, "requires", p->n_requires, require_row),
@@ -224,7 +225,7 @@ static val program(struct ll *l, const struct cg_host *h, const char *symbol)
     TABLE(l, "buffers", p->n_buffers, buffer_row), TABLE(l, "args", p->n_args, arg_row), TABLE(l, "kernel_table", p->n_kernels, kernel_row),
     TABLE(l, "launches", p->n_launches, launch_row), TABLE(l, "steps", p->n_steps, step_row), versions(l, h), TABLE(l, "places", p->n_places, place_row),
     c64(l, (uint64_t)p->arena_bytes), c64(l, (uint64_t)p->live_bytes),
-    weights(l, h), c64(l, p->weights_bytes),
+    all_weights, c64(l, p->weights_bytes),
     run_function(l, h, "run"),
   };
   val init = record(l, f, sizeof f / sizeof *f), g = LLVMAddGlobal(l->m, LLVMTypeOf(init), symbol);

@@ -19,16 +19,16 @@ static bool find_target(struct ir_diags *d, const char *name, size_t n, struct i
   *out = target_of(t);
   return true;
 }
-/* "a,b,c": one target per x86-64 level, the highest first; the program picks when it starts. */
+/* "a,b,c": one target per x86-64 level, the highest first; the program picks when it starts. A name that says no kind is of the one before it: "cuda:sm_80,sm_90a". */
 static bool find_targets(struct ir_diags *d, const char *names, struct ir_target *out, unsigned *out_n)
 {
   *out_n = 0;
   for (const char *s = names;; s++) {
     size_t n = strcspn(s, ",");
     struct ir_target t;
-    const char *full = !strncmp(s, "sm_", 3) && *out_n && out[0].name[1] == 'u' ? "cuda:" : "";
+    size_t kind = *out_n && !memchr(s, ':', n) && !cg_target_find(s, n) ? strcspn(out[0].name, ":") + 1 : 0;
     char name[64];
-    snprintf(name, sizeof name, "%s%.*s", full, (int)(n < 50 ? n : 50), s);
+    snprintf(name, sizeof name, "%.*s%.*s", (int)kind, kind ? out[0].name : "", (int)(n < 50 ? n : 50), s);
     TRY(find_target(d, name, strlen(name), &t));
     if (*out_n && ((const struct cg_target *)t.impl)->kind != ((const struct cg_target *)out[0].impl)->kind)
       return ir_error(d, IR_M0401, NULL, NULL, "targets %s and %s do not go into one program; name one", out[0].name, t.name);
@@ -110,21 +110,26 @@ static const char *identifier(struct ir_arena *a, const char *s)
 }
 
 /* ---- output ---- */
-struct weights_arg { struct pass_program *p; struct ir_diags *d; const char *out; };
+/* Behind the weights lies the text of the hash, for what they hold is known when they have been written. */
+enum { HASH_TEXT = 17 };
+struct weights_arg { struct pass_program *p; struct ir_diags *d; const char *out; uint64_t hash; };
 static bool write_weights(void *arg, int fd, int64_t offset)
 {
   struct weights_arg *w = arg;
-  return pass_weights_write(w->p, w->d, w->out, fd, offset);
+  char text[HASH_TEXT];
+  TRY(pass_weights_write(w->p, w->d, w->out, fd, offset, &w->hash));
+  snprintf(text, sizeof text, "%016llx", (unsigned long long)w->hash);
+  return pwrite(fd, text, sizeof text, offset + (int64_t)w->p->weights_bytes) == sizeof text || ir_error(w->d, IR_M0002, NULL, NULL, "%s: cannot write: %s", w->out, strerror(errno));
 }
-/* Hash of what the executable computes: the tables, the weights' content by where they came from, edited kernels. */
-static const char *content_hash(struct ir_arena *a, const struct pass_program *p, const struct kernel_files *edited)
+/* Hash of what the executable computes but for what the weights hold: the tables, edited kernels. */
+static uint64_t tables_hash(const struct pass_program *p, const struct kernel_files *edited)
 {
   struct ir_buf b = { 0 };
   pass_program_print(&b, p);
   for (uint32_t i = 0; i < edited->v.n; i++) ir_buf_printf(&b, "%s\n%s", edited->v.v[i].name, edited->v.v[i].text);
   uint64_t h = ir_hash(b.s ? b.s : "", b.n, 0);
   ir_buf_deinit(&b);
-  return ir_arena_printf(a, "%016llx", (unsigned long long)h);
+  return h;
 }
 /* A path as make reads it. */
 static void make_word(struct ir_buf *b, const char *s)
@@ -218,18 +223,17 @@ static bool emit_text(struct ir_arena *a, struct ir_diags *d, const struct optio
 }
 /* Objects of one version: its kernels, then its host program. The first version's program knows the others. */
 struct version { struct pass_program *p; struct chunks kernels; struct device_code *device; const struct kernel_file *const *edited; struct ir_buf host; unsigned ptx; };
-static bool emit_version(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct version *v, unsigned n, const char *prefix, const char *hash)
+static bool emit_version(struct ir_arena *a, struct ir_diags *d, const struct options *o, struct version *v, unsigned n, const char *prefix, uint64_t hash_at)
 {
   const struct cg_target *t = v->p->target->impl, *cpu = v->p->host ? v->p->host->impl : t;
   struct cg_other *others = IR_NEWN(a, struct cg_other, n + 1);
   for (unsigned i = 1; i < n; i++) others[i - 1] = (struct cg_other){ v[i].p->target->impl, ir_arena_printf(a, "massrt_program%s", v[i].p->suffix), v[i].ptx };
   struct cg_host h = { .p = v->p->tables, .targets = &t, .n_targets = 1, .others = others, .n_others = n ? n - 1 : 0, .prefix = prefix, .weights_symbol = "massrt_weights",
-                       .symbol = n ? NULL : ir_arena_printf(a, "massrt_program%s", v->p->suffix), .ptx = v->ptx };
+                       .symbol = n ? NULL : ir_arena_printf(a, "massrt_program%s", v->p->suffix), .ptx = v->ptx, .hash_at = hash_at };
   struct massrt_kernel *kernels;
   h.p.name = stem(a, o->model);
   h.p.producer = "massc " MASSC_VERSION;
   h.p.flags = o->text;
-  h.p.hash = hash;
   if (v->p->target->kind) {
     TRY(device_compile(a, d, o, v->p, v->ptx, v->edited, &kernels, &v->device));
     h.p.kernels = kernels;
@@ -256,7 +260,6 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
   const char *prefix = o->kind == LINK_EXE ? "" : o->name ? o->name : identifier(a, stem(a, out));
   struct kernel_files edited = { 0 };
   if (o->use_kernels) TRY(kernel_files_read(a, d, o->use_kernels, p, n, &edited));
-  const char *hash = content_hash(a, p, &edited);
   struct version v[MAX_TARGETS] = { 0 };
   struct pass_program *last = &p[n - 1];               /* its list of weights goes on from those before */
   uint32_t n_blobs = 0;
@@ -269,7 +272,7 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
   for (unsigned i = 0; i < n; i++) {
     progress(o, ir_arena_printf(a, "compiling %u kernels for %s", p[i].kernels.n, p[i].target->name));
     if (!i) p->tables.weights_bytes = last->weights_bytes;
-    ok = ok && emit_version(a, d, o, &v[i], i ? 0 : n, prefix, hash);
+    ok = ok && emit_version(a, d, o, &v[i], i ? 0 : n, prefix, last->weights_bytes);
     n_blobs += v[i].kernels.n + 1;
   }
   struct link_blob *blobs = IR_NEWN(a, struct link_blob, n_blobs + 1);
@@ -279,8 +282,8 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
       if (v[i].kernels.v[k].obj.n) blobs[n_blobs++] = (struct link_blob){ v[i].kernels.v[k].obj.s, v[i].kernels.v[k].obj.n, "kernels" };
     blobs[n_blobs++] = (struct link_blob){ v[i].host.s, v[i].host.n, "host" };
   }
-  struct weights_arg w = { last, d, out };
-  struct link_job j = { .kind = o->kind, .out = out, .objects = blobs, .n_objects = n_blobs, .weights_symbol = "massrt_weights", .weights_bytes = last->weights_bytes,
+  struct weights_arg w = { last, d, out, tables_hash(p, &edited) };
+  struct link_job j = { .kind = o->kind, .out = out, .objects = blobs, .n_objects = n_blobs, .weights_symbol = "massrt_weights", .weights_bytes = last->weights_bytes + HASH_TEXT,
                         .write_weights = write_weights, .arg = &w, .prefix = prefix, .verbose = o->verbose };
   progress(o, ir_arena_printf(a, "writing %.0f MB of weights", (double)last->weights_bytes * 1e-6));
   ok = ok && link_output(d, &j);

@@ -81,7 +81,8 @@ bool pass_run_one(struct pass_ctx *c, const struct pass_def *p);   /* with verif
 
 /* The text of the program: groups with schedules, kernels, buffers, steps. */
 void pass_program_print(struct ir_buf *b, const struct pass_program *p);
-/* Evaluates the weights and writes them to fd at base + their offsets, in slices of at most 16 MiB. False: a diagnostic (M0002) that names path. */
-bool pass_weights_write(struct pass_program *p, struct ir_diags *d, const char *path, int fd, int64_t base);
+/* Evaluates the weights and writes them to fd at base + their offsets, in slices of at most 16 MiB. *hash, if not NULL, gets what is
+ * written mixed into it. False: a diagnostic (M0002) that names path. */
+bool pass_weights_write(struct pass_program *p, struct ir_diags *d, const char *path, int fd, int64_t base, uint64_t *hash);
 bool pass_is_weight(const struct ir_value *v);       /* known at compile time */
 #endif

@@ -72,6 +72,24 @@ def info():
     assert "f32[2,20]" in d.out and "top 5" in d.out, d
 
 
+@case("--info: the hash tells weights apart, one bit of them too, and options; not names or places of files")
+def hashes():
+    def of(*args):
+        massc(*args, "-o", "h.bin")
+        return json.loads(run("./h.bin", "--info", "--json").out)["hash"]
+    model = small_alexnet()
+    raw = bytearray(open(model, "rb").read())
+    os.makedirs("elsewhere", exist_ok=True)
+    shutil.copy(model, "elsewhere/same.onnx")
+    raw[len(raw) // 2] ^= 1                             # weights are nearly all of it
+    open("bit.onnx", "wb").write(raw)
+    first = of(model)
+    assert re.fullmatch("[0-9a-f]{16}", first) and of(model) == of("elsewhere/same.onnx") == first
+    several = of(model, "--target=cpu:x86-64-v2,x86-64-v3")
+    others = [of("bit.onnx"), of(model, "-O0"), several, of("bit.onnx", "--target=cpu:x86-64-v2,x86-64-v3")]
+    assert len({first, *others}) == 5, (first, others)
+
+
 @case("--profile: every launch with its nodes, work, bytes and share of the floor; a trace by the rules of the Trace Event Format")
 def profile():
     """Trace Event Format (Google, 2016), "JSON Object Format": what Perfetto and chrome://tracing ask for."""

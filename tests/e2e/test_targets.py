@@ -115,7 +115,7 @@ def haswell():
 def versions():
     tool("qemu-x86_64", "qemu-user")
     model = mkmodel("resnet50", "tiny.onnx", "width=4", "size=32", "classes=5")
-    massc("--target", "cpu:x86-64-v3,cpu:x86-64-v2,cpu:x86-64-v4", model, "-o", "all.bin")
+    massc("--target", "cpu:x86-64-v3,cpu:x86-64-v2,x86-64-v4", model, "-o", "all.bin")
     assert "cpu:x86-64-v4, cpu:x86-64-v3, cpu:x86-64-v2" in run("./all.bin", "--info").out
     args = ["--threads", "1", "--input", "input[1,3,32,32]=random:5", "--output"]
     for level in (2, 3, 4)[: here() - 1]:

@@ -80,7 +80,7 @@ static bool run_passes(const unsigned char *p, size_t n)
   if (x.m && !ok && !x.d.errors) ir_bug("fuzz", "a pass refuses without a diagnostic");
   if (ok && prog.weights_bytes <= WEIGHTS_MAX) {
     int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    pass_weights_write(&prog, &x.d, "/dev/null", fd, 0);
+    pass_weights_write(&prog, &x.d, "/dev/null", fd, 0, NULL);
     close(fd);
   }
   road_end(&prog);

@@ -84,7 +84,7 @@ static bool load_weights(struct run *r, struct pass_program *p)
   if (!p->weights_bytes) return true;
   int fd = memfd_create("weights", 0);
   if (fd < 0 || ftruncate(fd, (off_t)p->weights_bytes)) return fail(r, "%s", strerror(errno));
-  if (!pass_weights_write(p, p->m->diags, "memory", fd, 0)) return fail(r, "weights: %s", p->m->diags->first.s);
+  if (!pass_weights_write(p, p->m->diags, "memory", fd, 0, NULL)) return fail(r, "weights: %s", p->m->diags->first.s);
   void *w = mmap(NULL, p->weights_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
   close(fd);
   if (w == MAP_FAILED) return fail(r, "%s", strerror(errno));
