@@ -1,5 +1,5 @@
 /* massc check: what a program would be. Sizes are evaluated as the program would evaluate them; dims that are not bound take the smallest that they may have
- * (from 1 up). The time predicted is the sum over the launches of what the target's facts allow at best: operations over the rate of all cores, or bytes over
+ * (from 1 up), sizes that the model computes the most that is known of them (NonZero: all elements), else their smallest. What a loop does counts once. The time predicted is the sum over the launches of what the target's facts allow at best: operations over the rate of all cores, or bytes over
  * the bandwidth of memory, whichever is longer. Overheads and caches are left out. Kernels of devices are compiled, and listed with what they take. */
 #include "codegen/codegen.h"
 #include "compiler/pipeline.h"
@@ -19,22 +19,33 @@ static int64_t smallest(const struct massrt_sym *s)
   lo = (lo + by - 1) / by * by;
   return lo > s->hi ? s->lo : lo;
 }
-/* Both places' arenas; live bytes are the sum of each one's most. */
+/* The arenas of both places, and of what each bind makes known; live bytes are the sum of each one's most. */
 static void plan(struct ir_arena *a, const struct massrt_program *p, struct report *r)
 {
   struct massrt_span *b = IR_NEWN(a, struct massrt_span, p->n_buffers + 1);
   int64_t arena, live;
   r->arena = p->arena_bytes;
   r->live = p->live_bytes;
-  if (r->arena >= 0 && p->n_places == 1) return;
+  if (r->arena >= 0 && p->n_places == 1 && !p->n_binds) return;
   r->arena = r->live = 0;
-  for (uint32_t i = 0; i < p->n_places && r->arena >= 0; i++) {
-    bool ok = !massrt_plan_place(p, i, 0, r->values, b, ir_arena_alloc(a, massrt_plan_workspace(p->n_buffers)), NULL, &arena, &live);
+  for (uint32_t i = 0; i < p->n_places + p->n_binds && r->arena >= 0; i++) {
+    uint32_t place = i < p->n_places ? i : 0, late = i < p->n_places ? 0 : i - p->n_places + 1;
+    bool ok = !massrt_plan_place(p, place, late, r->values, b, ir_arena_alloc(a, massrt_plan_workspace(p->n_buffers)), NULL, &arena, &live);
     r->arena = ok ? r->arena + arena : -1;
     r->live = ok ? r->live + live : -1;
   }
 }
 static int64_t value_of(const struct report *r, uint32_t e) { return e == MASSRT_NO_EXPR ? 0 : r->values[e]; }
+/* The symbols that bind number `late` reads. */
+static void assume(const struct pass_program *q, uint32_t late, const struct report *r)
+{
+  for (uint32_t i = 0; i < q->tables.n_syms; i++) {
+    const struct massrt_sym *s = &q->tables.syms[i];
+    if (s->axis != MASSRT_SYM_LATE || s->input != late || q->most.v[i] == MASSRT_NO_EXPR) continue;
+    int64_t most = r->values[q->most.v[i]];
+    r->syms[i] = most < s->lo ? s->lo : most > s->hi ? s->hi : most;
+  }
+}
 static struct report examine(struct ir_arena *a, const struct pass_program *q)
 {
   const struct massrt_program *p = &q->tables;
@@ -44,7 +55,10 @@ static struct report examine(struct ir_arena *a, const struct pass_program *q)
   cg_target_rates(q->target->impl, NULL, &r.gops, &r.gbytes);
   for (uint32_t i = 0; i < p->n_syms; i++) r.syms[i] = smallest(&p->syms[i]);
   r.known = true;
-  for (uint32_t i = 0; i <= p->n_binds && r.known; i++) r.known = !massrt_eval_exprs(p->exprs, p->n_exprs, i, r.syms, p->n_syms, r.values, &unused);
+  for (uint32_t i = 0; i <= p->n_binds && r.known; i++) {
+    assume(q, i, &r);
+    r.known = !massrt_eval_exprs(p->exprs, p->n_exprs, i, r.syms, p->n_syms, r.values, &unused);
+  }
   if (!r.known) return r;
   for (uint32_t i = 0; i < p->n_launches; i++) {
     const struct pass_kernel *k = &q->kernels.v[p->launches[i].kernel];

@@ -154,6 +154,7 @@ const struct ir_layout *ir_layout_blocked(struct ir_module *m, const struct ir_t
 const struct ir_prov *ir_prov_get(struct ir_module *m, unsigned n, const char *const *names);
 const struct ir_prov *ir_prov_union(struct ir_module *m, const struct ir_prov *a, const struct ir_prov *b);
 bool ir_require_ge0(struct ir_module *m, const struct ir_ix *e, const char *why);         /* false (and a diagnostic) when it is known to fail */
+bool ir_require_eq(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b, const char *why);
 /* The symbol of element `elem` of parameter number `param` (integer or float, rank 0 or 1), between -(2^31 - 1) and 2^31 - 1, as NAME.at<elem>; made once. */
 const struct ir_ix *ir_value_symbol(struct ir_module *m, unsigned param, unsigned elem);
 /* A new late symbol, and whether an expression holds one. Every use of it stands behind the bind that reads it. */
@@ -162,7 +163,6 @@ bool ir_is_late(const struct ir_module *m, const struct ir_ix *e);
 bool ir_type_late(const struct ir_module *m, const struct ir_type *t);
 bool ir_node_uses(const struct ir_node *n, const struct ir_ix *sym);                     /* its results' types, its attributes */
 bool ir_node_late(const struct ir_node *n);                                              /* its types or attributes; a bind is */
-bool ir_require_eq(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b, const char *why);
 /* The dim that a and b broadcast to, by ONNX's rule; adds a requirement where they must be equal; bcast(a, b) where either may be 1 at run time. NULL: never. */
 const struct ir_ix *ir_dim_broadcast(struct ir_module *m, const struct ir_ix *a, const struct ir_ix *b);
 

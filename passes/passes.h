@@ -56,6 +56,7 @@ struct pass_program {
   IR_VEC(struct pass_weight) weights;
   uint64_t weights_bytes;
   int64_t arena_bytes, device_bytes, live_bytes;       /* static plan, of place 0, of place 1, of both; -1: per shape */
+  IR_VEC(uint32_t) most;               /* steps: of each symbol of the tables the expression that it is at most; MASSRT_NO_EXPR: none is known */
   struct massrt_program tables;        /* steps: the tables of abi.h but for functions and weights */
 };
 

@@ -4,19 +4,6 @@
 #include "passes/fuse.h"
 #include <string.h>
 
-/* ---- bytes that a nest must move ---- */
-static const struct ir_ix *bytes_of(const struct kir_nest *n)
-{
-  const struct ir_ix *sum = ir_ix_int(n->ixs, 0);
-  for (uint32_t i = 0; i < n->args.n; i++) {
-    const struct kir_arr *a = n->args.v[i];
-    const struct ir_ix *e = ir_ix_int(n->ixs, ir_elem_bytes(a->elem));
-    for (unsigned d = 0; d < a->rank; d++) e = ir_ix_mul(e, a->shape[d] ? a->shape[d] : ir_ix_sub(a->hi[d], a->lo[d]));
-    sum = ir_ix_add(sum, e);
-  }
-  return sum;
-}
-
 /* ---- sharing ---- */
 static uint64_t identity(const struct kir_nest *n, const struct kir_sched *s)
 {
@@ -106,7 +93,7 @@ static bool schedule_graph(struct pass_ctx *c)
       struct kir_sched *s = pass_target(c, n)->schedule(pass_target(c, n), a, g.nest, c->opt->level);
       g.kernel = kernel_of(c, n, identity(g.nest, s));
       g.work = ir_ix_move(c->m->ixs, kir_nest_work(g.nest));
-      g.bytes = ir_ix_move(c->m->ixs, bytes_of(g.nest));
+      g.bytes = ir_ix_move(c->m->ixs, kir_nest_bytes(g.nest));
     }
     ir_push(p->arena, &p->groups, g);
   }

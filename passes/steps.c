@@ -117,6 +117,19 @@ static void bind_late(struct tables *t)
     }
   }
 }
+/* Of late symbols: what is known of them before they are. */
+static void find_bounds(struct tables *t)
+{
+  const struct ir_module *m = t->c->m;
+  struct pass_program *p = t->c->prog;
+  p->most.n = 0;
+  for (uint32_t i = 0; i < t->bases.n; i++) {
+    uint32_t most = MASSRT_NO_EXPR;
+    for (uint32_t k = 0; k < m->late.n; k++)
+      if (ir_ix_as_sym(m->late.v[k].sym) == t->bases.v[i].sym && m->late.v[k].most) most = expr(t, m->late.v[k].most);
+    ir_push(t->a, &p->most, most);
+  }
+}
 static struct massrt_io io_of(struct tables *t, const char *name, const struct ir_type *ty)
 {
   uint32_t *dims = IR_NEWN(t->a, uint32_t, ty->rank + 1);
@@ -267,6 +280,7 @@ bool pass_steps(struct pass_ctx *c)
   bind_symbols(&t, g);
   bind_values(&t);
   bind_late(&t);
+  find_bounds(&t);
   struct massrt_io *in = IR_NEWN(t.a, struct massrt_io, g->params.n + 1), *out = IR_NEWN(t.a, struct massrt_io, g->results.n + 1);
   for (uint32_t i = 0; i < g->params.n; i++) in[i] = io_of(&t, g->params.v[i]->name, g->params.v[i]->type);
   for (uint32_t i = 0; i < g->results.n; i++) out[i] = io_of(&t, i < g->result_names.n ? g->result_names.v[i] : g->results.v[i]->name, g->results.v[i]->type);

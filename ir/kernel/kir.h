@@ -72,6 +72,8 @@ struct kir_expr *kir_red(struct kir_nest *n, enum kir_red op, const struct kir_a
 struct kir_stmt *kir_stmt(struct kir_nest *n, struct kir_arr *dst, const struct kir_axis *axes, unsigned n_axes, struct kir_expr *e);
 /* Operations: functions and terms of reductions, over the axes. In the nest's own table. */
 const struct ir_ix *kir_nest_work(const struct kir_nest *n);
+/* Bytes that must move: each argument once, but no more of it than there are reads (of a table that places look up, of a value of which only a part is read). */
+const struct ir_ix *kir_nest_bytes(const struct kir_nest *n);
 
 /* ---- from the graph (ir/kernel/build.c): what an op's nest function uses ----
  * An expression whose root is RED may only stand as a whole statement: kir_value() makes a temp of every anchor's result and of every value that has more than

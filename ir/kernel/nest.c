@@ -184,8 +184,8 @@ uint64_t kir_nest_hash(const struct kir_nest *n)
   return h;
 }
 
-/* ---- operations ---- */
-struct cost { struct ir_ixs *t; const struct ir_ix *ops; };
+/* ---- operations, reads ---- */
+struct cost { struct ir_ixs *t; const struct kir_arr *arr; const struct ir_ix *ops, *reads; };
 static void count(struct cost *c, const struct kir_expr *e, const struct ir_ix *times)
 {
   if (e->kind == KIR_E_RED) {
@@ -193,17 +193,35 @@ static void count(struct cost *c, const struct kir_expr *e, const struct ir_ix *
     c->ops = ir_ix_add(c->ops, times);
   }
   if (e->kind == KIR_E_FN) c->ops = ir_ix_add(c->ops, times);
+  if (e->kind == KIR_E_READ && e->arr == c->arr) c->reads = ir_ix_add(c->reads, times);
   unsigned n = e->kind == KIR_E_SELECT ? 2 : e->kind == KIR_E_RED || e->kind == KIR_E_CAST ? 1 : e->kind == KIR_E_FN ? e->n : 0;
   for (unsigned i = 0; i < n; i++) count(c, e->a[i], times);
 }
-const struct ir_ix *kir_nest_work(const struct kir_nest *n)
+/* arr: whose reads are counted, or NULL */
+static struct cost cost_of(const struct kir_nest *n, const struct kir_arr *arr)
 {
-  struct cost c = { n->ixs, ir_ix_int(n->ixs, 0) };
+  struct cost c = { n->ixs, arr, ir_ix_int(n->ixs, 0), ir_ix_int(n->ixs, 0) };
   for (uint32_t i = 0; i < n->stmts.n; i++) {
     const struct kir_stmt *s = n->stmts.v[i];
     const struct ir_ix *times = ir_ix_int(n->ixs, 1);
     for (unsigned d = 0; d < s->n_axes; d++) times = ir_ix_mul(times, s->axes[d].ext);
     count(&c, s->e, times);
   }
-  return c.ops;
+  return c;
+}
+const struct ir_ix *kir_nest_work(const struct kir_nest *n) { return cost_of(n, NULL).ops; }
+/* Index expressions may load from integers, which count() does not see: those count whole. */
+static const struct ir_ix *elems_moved(const struct kir_nest *n, const struct kir_arr *a)
+{
+  const struct ir_ix *all = ir_ix_int(n->ixs, 1), *reads;
+  for (unsigned d = 0; d < a->rank; d++) all = ir_ix_mul(all, a->shape[d] ? a->shape[d] : ir_ix_sub(a->hi[d], a->lo[d]));
+  if (a->out || ir_elem_class(a->elem) != 'F') return all;
+  reads = cost_of(n, a).reads;
+  return ir_known_ge0(&n->facts, ir_ix_sub(reads, all)) ? all : ir_known_ge0(&n->facts, ir_ix_sub(all, reads)) ? reads : ir_ix_min(all, reads);
+}
+const struct ir_ix *kir_nest_bytes(const struct kir_nest *n)
+{
+  const struct ir_ix *sum = ir_ix_int(n->ixs, 0);
+  for (uint32_t i = 0; i < n->args.n; i++) sum = ir_ix_add(sum, ir_ix_mul(ir_ix_int(n->ixs, ir_elem_bytes(n->args.v[i]->elem)), elems_moved(n, n->args.v[i])));
+  return sum;
 }

@@ -332,11 +332,23 @@ def profile_of_every_step():
     assert len(table) == 2 + len(rows) and any(r.endswith("places: find") for r in table), table
 
 
+def check_counts_what_is_known():
+    """Three rows of a table of 1000; NonZero finds at most all of 64: their places, gathered and doubled."""
+    nodes = [h.make_node("Gather", ["table", "ids"], ["rows"]), h.make_node("NonZero", ["x"], ["nz"]), h.make_node("Transpose", ["nz"], ["at"], perm=[1, 0]),
+             h.make_node("GatherND", ["x", "at"], ["kept"]), h.make_node("Mul", ["kept", "two"], ["y"])]
+    onnx.save(model(nodes, [("ids", T.INT64, [3]), ("x", F, ["n"])], ["rows", "y"], {"table": normal(1000, 16), "two": np.float32(2)}), "m.onnx")
+    j = json.loads(massc("check", "--json", "--dim", "n=64", "m.onnx").out)
+    assert j["sizes"] == {"NonZero.size": 64} and j["operations"] == 64, j            # the product; a cast to bool is none
+    rows = 3 * 8 + 2 * 3 * 16 * 4
+    find, gather = 64 * (4 + 1), 64 * (8 + 4 + 4)                                     # x to a mask; places and x to the product, which the gather is fused into
+    assert j["bytes_moved"] == rows + find + gather and j["activation_bytes"] >= 64 * (1 + 8) + 64 * 4, j
+
+
 dynamic_sizes = [sizes_computed_in_a_loop, nms_as_tf2onnx_writes_it, multiclass_nms_as_paddle2onnx_writes_it, batched_nms_of_centers, places_of_non_zeros, unique_of_data, shapes_computed_from_data]
 
 
 for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
         resize_by_scales, grid_sample, roi_align, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
-        microsoft_maps, microsoft_fused, microsoft_bert, *dynamic_sizes, profile_of_every_step:
+        microsoft_maps, microsoft_fused, microsoft_bert, *dynamic_sizes, profile_of_every_step, check_counts_what_is_known:
     cases.append((f.__name__, f))
 main()

@@ -171,6 +171,24 @@ START_TEST(hash_ignores_names)
 END_TEST
 
 /* ---- evaluation against plain loops ---- */
+/* X[M,256] W[256,64] bias[64] y[M,64] each once; of a table of 1000 rows the three that are read. */
+START_TEST(bytes_to_move)
+{
+  struct nb b = example_c(), g = nb_create("gather");
+  const struct ir_ix *m = dM(&b);
+  int64_t k;
+  ck_assert(ir_ix_const(ir_ix_subst1(kir_nest_bytes(b.n), m, ir_ix_int(b.t, 5)), &k));
+  ck_assert_int_eq(k, 4 * (5 * 256 + 256 * 64 + 64 + 5 * 64));
+  struct kir_arr *table = kir_arg(g.n, "table", IR_f32, 2, IXS(num(&g, 1000), num(&g, 16)), false), *y = kir_arg(g.n, "y", IR_f32, 2, IXS(num(&g, 3), num(&g, 16)), true);
+  kir_arg(g.n, "ids", IR_i64, 1, IXS(num(&g, 3)), false);
+  struct kir_axis r = axis(&g, "r", num(&g, 3)), c = axis(&g, "c", num(&g, 16));
+  kir_stmt(g.n, y, AXES(r, c), 2, kir_read(g.n, table, IXS(ir_ix_load(g.t, 2, IXS(r.var), 1, 0, 999), c.var), NULL));
+  ck_assert(ir_ix_const(kir_nest_bytes(g.n), &k));
+  ck_assert_int_eq(k, 2 * 3 * 16 * 4 + 3 * 8);
+  ir_arena_destroy(b.a);
+  ir_arena_destroy(g.a);
+}
+END_TEST
 START_TEST(gemm_with_bias_and_relu)
 {
   enum { M = 5, N = 64, K = 256 };
@@ -350,6 +368,7 @@ static void add(TCase *t)
   tcase_add_test(t, bad_text_is_refused);
   tcase_add_test(t, broken_text_never_crashes);
   tcase_add_test(t, hash_ignores_names);
+  tcase_add_test(t, bytes_to_move);
   tcase_add_test(t, gemm_with_bias_and_relu);
   tcase_add_test(t, softmax_rows);
   tcase_add_test(t, conv_with_padding);
