@@ -42,4 +42,40 @@ static void mapped(int seed, struct size z, const char *extra, const char *t)
   snprintf(body, sizeof body, SCORES MAPPED("%s") SOFTMAX VALUES, t);
   check(seed, &z, NULL, 0, args, "", body);
 }
+
+/* ---- what stands between the products and softmax; extra: arguments ---- */
+struct form { const char *extra, *t; };
+/* Masks by key, by row and key, finite or not, added or selected; biases, soft caps. With 0.5 true, rows with all keys masked are common where there are few:
+ * NaN where the mask is -inf, a mean where it is finite. */
+static const struct form mask_forms[] = {
+  { "x: bool[2, 1, 1, $J], ", "select(x[n, 0, 0, j], s[n, o, i, j]*0.125, -inf)" },
+  { "x: bool[2, 1, 1, $J], ", "select(x[n, 0, 0, j], s[n, o, i, j]*0.125, -3.4028235e38)" },
+  { "x: bool[2, 1, $I, $J], ", "select(x[n, 0, i, j], s[n, o, i, j], -inf)" },
+  { "x: bool[2, 1, 1, $J], ", "s[n, o, i, j] + select(x[n, 0, 0, j], 0.0, -3.4028235e38)" },
+  { "x: f32[1, $H, $I, $J], ", "s[n, o, i, j]*0.125 + x[0, o, i, j]" },
+  { "x: f32[2, 1, $I, 1], z: f32[$J], ", "tanh(s[n, o, i, j]*x[n, 0, i, 0])*3.0 + z[j]" },
+  { "", "max(s[n, o, i, j], -0.5)" },
+  { "", "0.125*s[n, o, i, j] - 0.0625*f32{i - j}" },
+};
+/* Keys hidden by their place are left out; not where a row might keep none, or the mask is no mask. In the last two the first rows keep no key. */
+static const struct form causal_forms[] = {
+  { "", "if([j <= i], s[n, o, i, j]*0.125, -inf)" },
+  { "", "if([j > i], -3.4028235e38, s[n, o, i, j]*0.125)" },
+  { "", "if([j <= i + 20], s[n, o, i, j]*0.125, -10000.0)" },
+  { "", "s[n, o, i, j]*0.125 + if([j <= i], 0.0, -3.4028235e38)" },
+  { "x: bool[2, $J], ", "if([j <= i]*[j + 5 >= i], select(x[n, j], s[n, o, i, j], -inf), -inf)" },
+  { "x: bool[2, $J], ", "select(x[n, j], if([j <= i], s[n, o, i, j], -3.4028235e38), -3.4028235e38)" },  /* a row of x may be all masked */
+  { "x: f32[2, $J], ", "if([j <= i], s[n, o, i, j]*0.125, x[n, j])" },
+  { "", "if([j <= i - 3], s[n, o, i, j]*0.125, -3.4028235e38)" },                                         /* a mean of all */
+  { "", "if([j <= i - 3], s[n, o, i, j]*0.125, -inf)" },                                                  /* NaN */
+};
+#define FORMS(f) f, sizeof f / sizeof *f
+/* The first `compiled` ones also for CUDA, where that is asked for. */
+static void every_form(const struct form *f, unsigned n, int seed, struct size z, unsigned compiled)
+{
+  for (unsigned i = 0; i < n; i++) {
+    l.no_compiler = i >= compiled;
+    mapped(seed, z, f[i].extra, f[i].t);
+  }
+}
 #endif

@@ -38,42 +38,21 @@ START_TEST(symbolic_lengths)
   }
 }
 END_TEST
-/* With 0.5 true, rows with all keys masked are common where there are few: NaN where the mask is -inf, a mean where it is finite. */
 START_TEST(masks)
 {
   static const int some[][2] = { { 5, 1 }, { 33, 2 }, { 17, 3 }, { 33, 140 } };
   on(_i);
-  for (int i = 0; i < 4; i++) {
-    struct size z = { some[i][0], some[i][1], 6, 7, 2 };
-    mapped(i, z, "x: bool[2, 1, 1, $J], ", "select(x[n, 0, 0, j], s[n, o, i, j]*0.125, -inf)");
-    mapped(i, z, "x: bool[2, 1, 1, $J], ", "select(x[n, 0, 0, j], s[n, o, i, j]*0.125, -3.4028235e38)");
-    mapped(i, z, "x: bool[2, 1, $I, $J], ", "select(x[n, 0, i, j], s[n, o, i, j], -inf)");
-    mapped(i, z, "x: bool[2, 1, 1, $J], ", "s[n, o, i, j] + select(x[n, 0, 0, j], 0.0, -3.4028235e38)");
-    mapped(i, z, "x: f32[1, $H, $I, $J], ", "s[n, o, i, j]*0.125 + x[0, o, i, j]");
-    mapped(i, z, "x: f32[2, 1, $I, 1], z: f32[$J], ", "tanh(s[n, o, i, j]*x[n, 0, i, 0])*3.0 + z[j]");
-    mapped(i, z, "", "max(s[n, o, i, j], -0.5)");
-    mapped(i, z, "", "0.125*s[n, o, i, j] - 0.0625*f32{i - j}");
-  }
+  for (int i = 0; i < 4; i++) every_form(FORMS(mask_forms), i, (struct size){ some[i][0], some[i][1], 6, 7, 2 }, 0);
 }
 END_TEST
-/* Hidden keys are left out; not where a row might keep none, or the mask is no mask. */
 START_TEST(causal)
 {
   static const int some[][2] = { { 1, 1 }, { 3, 3 }, { 33, 33 }, { 40, 150 }, { 70, 40 } };
   on(_i);
   for (int i = 0; i < 5; i++) {
     struct size z = { some[i][0], some[i][1], 6, 7, 2 };
-    mapped(i, z, "", "if([j <= i], s[n, o, i, j]*0.125, -inf)");
-    mapped(i, z, "", "if([j > i], -3.4028235e38, s[n, o, i, j]*0.125)");
-    mapped(i, z, "", "if([j <= i + 20], s[n, o, i, j]*0.125, -10000.0)");
-    if (z.i > 3) {
-      mapped(i, z, "", "if([j <= i - 3], s[n, o, i, j]*0.125, -3.4028235e38)"); /* the first rows keep no key: a mean of all */
-      mapped(i, z, "", "if([j <= i - 3], s[n, o, i, j]*0.125, -inf)");          /* NaN */
-    }
-    mapped(i, z, "", "s[n, o, i, j]*0.125 + if([j <= i], 0.0, -3.4028235e38)");
-    mapped(i, z, "x: bool[2, $J], ", "if([j <= i]*[j + 5 >= i], select(x[n, j], s[n, o, i, j], -inf), -inf)");
-    mapped(i, z, "x: bool[2, $J], ", "select(x[n, j], if([j <= i], s[n, o, i, j], -3.4028235e38), -3.4028235e38)"); /* a row of x may be all masked */
-    mapped(i, z, "x: f32[2, $J], ", "if([j <= i], s[n, o, i, j]*0.125, x[n, j])");
+    unsigned n = sizeof causal_forms / sizeof *causal_forms;
+    every_form(causal_forms, z.i > 3 ? n : n - 2, i, z, 0);                   /* where no row keeps a key, no scores are left */
     if (some[i][0] != some[i][1]) continue;
     struct kir_bind b = { "I", some[i][0] };
     z = (struct size){ 0, 0, 6, 7, 2 };

@@ -75,40 +75,20 @@ START_TEST(symbolic_lengths)
   check(7, &(struct size){ 0, 0, 4, 4, 1 }, b, 2, QKV Y, "where I in 8..64 by 8, J in 8..32768 by 8", SCORES MAPPED("s[n, o, i, j]*0.125") SOFTMAX VALUES);
 }
 END_TEST
-/* Masks by key, by row and key, finite or not, added or selected; biases, soft caps. With 0.5 true, rows with all keys masked are common where there are few. */
 START_TEST(masks)
 {
   static const int some[][2] = { { 5, 1 }, { 33, 2 }, { 17, 70 } };
   on((unsigned)_i);
-  for (int i = 0; i < 3; i++) {
-    struct size z = { some[i][0], some[i][1], 6, 7, 2 };
-    mapped(i, z, "x: bool[2, 1, 1, $J], ", "select(x[n, 0, 0, j], s[n, o, i, j]*0.125, -inf)");
-    mapped(i, z, "x: bool[2, 1, 1, $J], ", "select(x[n, 0, 0, j], s[n, o, i, j]*0.125, -3.4028235e38)");
-    mapped(i, z, "x: bool[2, 1, $I, $J], ", "select(x[n, 0, i, j], s[n, o, i, j], -inf)");
-    l.no_compiler = true;
-    mapped(i, z, "x: bool[2, 1, 1, $J], ", "s[n, o, i, j] + select(x[n, 0, 0, j], 0.0, -3.4028235e38)");
-    mapped(i, z, "x: f32[1, $H, $I, $J], ", "s[n, o, i, j]*0.125 + x[0, o, i, j]");
-    mapped(i, z, "x: f32[2, 1, $I, 1], z: f32[$J], ", "tanh(s[n, o, i, j]*x[n, 0, i, 0])*3.0 + z[j]");
-    mapped(i, z, "", "0.125*s[n, o, i, j] - 0.0625*f32{i - j}");
-  }
+  for (int i = 0; i < 3; i++) every_form(FORMS(mask_forms), i, (struct size){ some[i][0], some[i][1], 6, 7, 2 }, i ? 0 : 3);
 }
 END_TEST
-/* Hidden keys are left out; not where a row might keep none, or the mask is no mask. */
 START_TEST(causal)
 {
   static const int some[][2] = { { 5, 5 }, { 40, 150 }, { 70, 40 }, { 130, 130 } };
   on((unsigned)_i);
   for (int i = 0; i < 4; i++) {
     struct size z = { some[i][0], some[i][1], 6, 7, 1 };
-    mapped(i, z, "", "if([j <= i], s[n, o, i, j]*0.125, -inf)");
-    l.no_compiler = true;
-    mapped(i, z, "", "if([j > i], -3.4028235e38, s[n, o, i, j]*0.125)");
-    mapped(i, z, "", "if([j <= i + 20], s[n, o, i, j]*0.125, -10000.0)");
-    mapped(i, z, "", "if([j <= i - 3], s[n, o, i, j]*0.125, -3.4028235e38)"); /* the first rows keep no key: a mean of all */
-    mapped(i, z, "", "if([j <= i - 3], s[n, o, i, j]*0.125, -inf)");          /* NaN */
-    mapped(i, z, "", "s[n, o, i, j]*0.125 + if([j <= i], 0.0, -3.4028235e38)");
-    mapped(i, z, "x: bool[2, $J], ", "if([j <= i]*[j + 5 >= i], select(x[n, j], s[n, o, i, j], -inf), -inf)");
-    mapped(i, z, "x: f32[2, $J], ", "if([j <= i], s[n, o, i, j]*0.125, x[n, j])");
+    every_form(FORMS(causal_forms), i, z, i < 2);
     l.no_compiler = i > 0;
     check(i, &z, (struct kir_bind[]){ { "I", some[i][0] }, { "P", 5 * i } }, 2, "q: f32[I, 6], k: f32[I + P, 6], v: f32[I + P, 7], y: f32[I, 7] out", "where I in 5..1024, P in 0..1024",
           " s[i < I, j < I + P] = sum[d < 6] q[i, d]*k[j, d]\n t[i < I, j < I + P] = if([j <= i + P], s[i, j]*0.125, -3.4028235e38)\n"
