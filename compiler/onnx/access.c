@@ -216,6 +216,21 @@ bool onnx_bind(struct onnx_ctx *c, struct ir_value *v, int64_t lo, int64_t hi, c
 /* The form of a value that is computed from inputs: their elements become symbols, which the runtime reads before it plans; what is computed from data becomes
  * symbols that it reads in mid-run. Only asked for where an operator needs numbers, so that other inputs stay data. */
 enum { FORM_DEPTH = 32, FORM_MAX = 64 };
+/* An integer cast from floats that are computed from sizes, as floor(h * 2.0) is: towards 0, which is down if nothing is below it. */
+static bool rounded_fractions(struct onnx_ctx *c, struct ir_value *v)
+{
+  struct onnx_fraction f[FORM_MAX];
+  unsigned n;
+  if (!v->def || v->def->op != IR_OP_cast || v->type->elem == IR_bool || !onnx_is_float(v->def->in[0]) || !onnx_fractions(c, v->def->in[0], f, &n)) return false;
+  const struct ir_ix **e = IR_NEWN(c->m->arena, const struct ir_ix *, n + 1);
+  for (unsigned i = 0; i < n; i++) {
+    if (!ir_known_ge0(&c->m->facts, f[i].n)) return false;
+    e[i] = ir_ix_div(f[i].n, f[i].d);
+  }
+  v->form = e;
+  v->form_n = n;
+  return true;
+}
 static bool demand_form(struct onnx_ctx *c, struct ir_value *v, bool floats, unsigned depth, struct onnx_ixs *out)
 {
   int64_t n;
@@ -229,6 +244,7 @@ static bool demand_form(struct onnx_ctx *c, struct ir_value *v, bool floats, uns
     for (unsigned i = 0; i < d->n_in; i++) demand_form(c, d->in[i], false, depth + 1, &unused);
     if (ir_op_def(d->op)->form(c->m, d) && v->form) { *out = (struct onnx_ixs){ true, v->form_n, v->form }; return true; }
   }
+  if (rounded_fractions(c, v)) { *out = (struct onnx_ixs){ true, v->form_n, v->form }; return true; }
   if (v->def || v->graph != c->m->main) {
     if (ir_elem_class(v->type->elem) == 'F' || !onnx_bind(c, v, -INT32_MAX, INT32_MAX, NULL, &out->v)) return false;
     out->n = (unsigned)n;
@@ -241,6 +257,7 @@ static bool demand_form(struct onnx_ctx *c, struct ir_value *v, bool floats, uns
   v->form_n = out->n = (unsigned)n;
   return true;
 }
+bool onnx_form(struct onnx_ctx *c, struct ir_value *v, struct onnx_ixs *out) { return demand_form(c, v, false, 0, out); }
 bool onnx_number(struct onnx_ctx *c, unsigned slot, const struct ir_ix **out)
 {
   struct ir_value *x = onnx_in(c, slot);
@@ -283,6 +300,7 @@ static bool const_floats(const struct ir_value *v, double *out, unsigned max, un
   }
   return true;
 }
+bool onnx_const_floats(const struct ir_value *v, double *out, unsigned max, unsigned *n) { return const_floats(v, out, max, n, 0); }
 bool onnx_floats(struct onnx_ctx *c, int slot, struct onnx_floats *out)
 {
   enum { MAX = 256 };

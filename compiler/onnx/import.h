@@ -125,6 +125,13 @@ bool onnx_ixs(struct onnx_ctx *c, const char *name, int slot, struct onnx_ixs *o
 /* One number, integer or truncated float, of an operand that is known or an input; false without a diagnostic. */
 bool onnx_number(struct onnx_ctx *c, unsigned slot, const struct ir_ix **out);
 bool onnx_floats(struct onnx_ctx *c, int slot, struct onnx_floats *out);
+/* At most max floats of a constant, behind *n that are there; through reshape, cast and concat. False without a diagnostic. */
+bool onnx_const_floats(const struct ir_value *v, double *out, unsigned max, unsigned *n);
+/* The integers that v holds, as expressions: its form, symbols for elements of an input, or symbols that are bound in mid-run. False without a diagnostic. */
+bool onnx_form(struct onnx_ctx *c, struct ir_value *v, struct onnx_ixs *out);
+/* fraction.c: floats that are computed from sizes, at most 64, as n/d with d >= 1. False without a diagnostic. */
+struct onnx_fraction { const struct ir_ix *n, *d; };
+bool onnx_fractions(struct onnx_ctx *c, struct ir_value *v, struct onnx_fraction *out, unsigned *n);
 /* ONNX's element number as attribute; false with M0302 or M0202. */
 bool onnx_to_elem(struct onnx_ctx *c, int64_t data_type, enum ir_elem *out);
 

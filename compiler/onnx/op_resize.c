@@ -133,6 +133,20 @@ static struct ir_value *weight_at(struct onnx_ctx *c, const struct resize *r, st
   if (inner) return add(c, mul(c, mul(c, sub(c, mul(c, d, f32(c, a + 2)), f32(c, a + 3)), d), d), f32(c, 1));
   return sub(c, mul(c, add(c, mul(c, sub(c, mul(c, d, f32(c, a)), f32(c, 5 * a)), d), f32(c, 8 * a)), d), f32(c, 4 * a));
 }
+/* Weights of the taps first .. first + n - 1 around low, which is rest below the place. */
+static void weights_at(struct onnx_ctx *c, const struct resize *r, struct ir_value *low, struct ir_value *rest, const struct ir_ix *size, int first, int n, struct ir_value **w)
+{
+  struct ir_value *sum = NULL, *last = number(c, ir_ix_addi(size, -1));
+  for (int i = 0; i < n; i++) {
+    int t = first + i;
+    w[i] = weight_at(c, r, t <= 0 ? sub(c, rest, f32(c, t)) : sub(c, f32(c, t), rest), t == 0 || t == 1);
+    if (!r->exclude_outside) continue;
+    struct ir_value *place = add(c, low, f32(c, t)), *inside = onnx_2(c, IR_OP_and, onnx_2(c, IR_OP_le, f32(c, 0), place), onnx_2(c, IR_OP_le, place, last));
+    w[i] = onnx_select(c, inside, w[i], f32(c, 0));
+    sum = sum ? add(c, sum, w[i]) : w[i];
+  }
+  for (int i = 0; i < n && r->exclude_outside; i++) w[i] = divide(c, w[i], sum);
+}
 static struct ir_value *computed(struct onnx_ctx *c, const struct resize *r, struct ir_value *x, unsigned axis, const struct ir_ix *out, struct ir_value *scale)
 {
   struct ir_value *s = places_of(c, r, x->type->dim[axis], out, scale), *low = onnx_1(c, IR_OP_floor, s), *sum = NULL;
@@ -143,11 +157,12 @@ static struct ir_value *computed(struct onnx_ctx *c, const struct resize *r, str
     if (r->nearest == CEIL) return tap(c, x, axis, onnx_1(c, IR_OP_ceil, s), 0);
     return tap(c, x, axis, add(c, low, onnx_select(c, onnx_2(c, r->nearest == PREFER_FLOOR ? IR_OP_lt : IR_OP_le, half, rest), one, zero)), 0);
   }
-  if (r->exclude_outside || r->antialias) { onnx_bad(c, IR_M0303, "axis %u of %s must be known when massc compiles, for antialias or exclude_outside; give it with --dim", axis, onnx_show(c, x)); return NULL; }
-  struct ir_value *rest = sub(c, s, low);
-  for (int t = r->mode == CUBIC ? -1 : 0; t <= (r->mode == CUBIC ? 2 : 1); t++) {
-    struct ir_value *d = t <= 0 ? sub(c, rest, f32(c, t)) : sub(c, f32(c, t), rest), *w = onnx_along(c, weight_at(c, r, d, t == 0 || t == 1), axis, x->type->rank);
-    struct ir_value *g = w ? mul(c, tap(c, x, axis, low, t), ir_cast(c->b, w, x->type->elem)) : NULL;
+  if (r->antialias) { onnx_bad(c, IR_M0303, "axis %u of %s must be known when massc compiles, for antialias; give it with --dim", axis, onnx_show(c, x)); return NULL; }
+  struct ir_value *w[4];
+  int first = r->mode == CUBIC ? -1 : 0, n = r->mode == CUBIC ? 4 : 2;
+  weights_at(c, r, low, sub(c, s, low), x->type->dim[axis], first, n, w);
+  for (int i = 0; i < n; i++) {
+    struct ir_value *along = onnx_along(c, w[i], axis, x->type->rank), *g = along ? mul(c, tap(c, x, axis, low, first + i), ir_cast(c->b, along, x->type->elem)) : NULL;
     sum = sum ? add(c, sum, g) : g;
   }
   return sum;
@@ -181,8 +196,8 @@ static struct ir_value *repeat(struct onnx_ctx *c, struct ir_value *x, unsigned 
   }
   return ir_reshape(c->b, ir_broadcast(c->b, ir_reshape(c->b, x, k, split), k, wide), rank, merged);
 }
-/* size NULL: floor(n * scale). */
-static struct ir_value *resize_axis(struct onnx_ctx *c, const struct resize *r, struct ir_value *x, unsigned axis, const struct ir_ix *size, float scale)
+/* size NULL: floor(n * scale). f: the scale where it is computed from sizes, one of which is `size`; or NULL. */
+static struct ir_value *resize_axis(struct onnx_ctx *c, const struct resize *r, struct ir_value *x, unsigned axis, const struct ir_ix *size, float scale, const struct onnx_fraction *f_scale)
 {
   const struct ir_ix *dim = x->type->dim[axis];
   int64_t n, out;
@@ -194,7 +209,8 @@ static struct ir_value *resize_axis(struct onnx_ctx *c, const struct resize *r, 
   } else if (whole_factor(r, scale)) return repeat(c, x, axis, (int64_t)scale);
   if (!ir_ix_const(dim, &n) || (size && !ir_ix_const(size, &out))) {
     const struct ir_ix *to = size ? size : scaled(dim, scale);
-    if (to) return computed(c, r, x, axis, to, size ? divide(c, number(c, size), number(c, dim)) : f32(c, (double)scale));
+    struct ir_value *by = !size ? f32(c, (double)scale) : f_scale ? divide(c, number(c, f_scale->n), number(c, f_scale->d)) : divide(c, number(c, size), number(c, dim));
+    if (to) return computed(c, r, x, axis, to, by);
     onnx_bad(c, IR_M0303, "axis %u of %s must be known when massc compiles, for a scale of %g; give it with --dim", axis, onnx_show(c, x), (double)scale);
     return NULL;
   }
@@ -203,15 +219,46 @@ static struct ir_value *resize_axis(struct onnx_ctx *c, const struct resize *r, 
   if (n < 1 || n > MAX_SIZE || out < 1 || out > MAX_SIZE) { onnx_bad(c, IR_M0201, "axis %u of %s becomes %lld", axis, onnx_show(c, x), (long long)out); return NULL; }
   return tabulated(c, r, x, axis, n, out, scale);
 }
-static bool resize_all(struct onnx_ctx *c, const struct resize *r, const struct onnx_ints *axes, const struct onnx_ixs *sizes, const struct onnx_floats *scales)
+/* Scales as numbers, or as fractions of sizes. */
+struct scales { bool present; unsigned n; float v[64]; struct onnx_fraction f[64]; };
+static bool numbers(struct onnx_ctx *c, const struct onnx_floats *v, struct scales *out)
+{
+  out->present = v->present;
+  out->n = v->n;
+  if (v->n > 64) return onnx_bad(c, IR_M0302, "%u scales", v->n);
+  for (unsigned i = 0; i < v->n; i++) out->v[i] = (float)v->v[i];
+  return true;
+}
+static bool scales_of(struct onnx_ctx *c, unsigned slot, struct scales *out)
+{
+  struct ir_value *x = onnx_in(c, slot);
+  struct onnx_floats v;
+  double known[64];
+  *out = (struct scales){ 0 };
+  if (!x || (x->type->rank == 1 && ir_ix_is(x->type->dim[0], 0))) return true;
+  if (onnx_const_floats(x, known, 64, &out->n)) return numbers(c, &(struct onnx_floats){ true, out->n, known }, out);
+  out->present = onnx_fractions(c, x, out->f, &out->n);
+  if (!out->present) return onnx_floats(c, (int)slot, &v);                /* says why not */
+  for (unsigned i = 0; i < out->n; i++) {
+    int64_t n, d;
+    if (!ir_ix_const(out->f[i].n, &n) || !ir_ix_const(out->f[i].d, &d)) continue;
+    out->v[i] = (float)n / (float)d;
+    out->f[i].n = NULL;
+  }
+  return true;
+}
+static bool resize_all(struct onnx_ctx *c, const struct resize *r, const struct onnx_ints *axes, const struct onnx_ixs *sizes, const struct scales *scales)
 {
   struct ir_value *x = c->in[0];
   unsigned n = axes->present ? axes->n : x->type->rank, have = sizes->present ? sizes->n : scales->n;
   if (have != n) return onnx_bad(c, IR_M0201, "%u scales or sizes for %u axes of %s", have, n, onnx_show(c, x));
   for (unsigned i = 0; x && i < n; i++) {
-    float s = sizes->present ? 1 : (float)scales->v[i];
+    unsigned axis = axes->present ? (unsigned)axes->v[i] : i;
+    const struct onnx_fraction *f = !sizes->present && scales->f[i].n ? &scales->f[i] : NULL;
+    const struct ir_ix *size = sizes->present ? sizes->v[i] : !f ? NULL : f->d == x->type->dim[axis] ? f->n : ir_ix_div(ir_ix_mul(x->type->dim[axis], f->n), f->d);
+    float s = sizes->present || f ? 1 : scales->v[i];
     if (!(s > 0) || !(s < 1e6f)) return onnx_bad(c, IR_M0302, "scale %u is %g", i, (double)s);
-    x = resize_axis(c, r, x, axes->present ? (unsigned)axes->v[i] : i, sizes->present ? sizes->v[i] : NULL, s);
+    x = resize_axis(c, r, x, axis, size, s, f);
   }
   return onnx_out(c, x);
 }
@@ -255,7 +302,7 @@ bool import_resize(struct onnx_ctx *c)
   unsigned mode, transform, nearest;
   struct resize r = { 0 };
   struct onnx_ints axes;
-  struct onnx_floats scales;
+  struct scales scales;
   struct onnx_ixs sizes;
   TRY(onnx_operands(c, 1, 4) && choice(c, "mode", "nearest", modes, 3, &mode) && choice(c, "coordinate_transformation_mode", "half_pixel", transforms, 6, &transform));
   TRY(choice(c, "nearest_mode", "round_prefer_floor", nearests, 4, &nearest) && onnx_attr_float(c, "cubic_coeff_a", -0.75, &r.cubic_a));
@@ -265,10 +312,7 @@ bool import_resize(struct onnx_ctx *c)
   r.nearest = (enum nearest)nearest;
   r.antialias &= r.mode != NEAREST;
   TRY(onnx_axes(c, "axes", -1, c->in[0]->type->rank, false, &axes));
-  bool empty = onnx_in(c, 2) && c->in[2]->type->rank == 1 && ir_ix_is(c->in[2]->type->dim[0], 0);
-  scales = (struct onnx_floats){ 0 };
-  if (!empty) TRY(onnx_floats(c, 2, &scales));
-  TRY(onnx_ixs(c, NULL, 3, &sizes) && keep_aspect(c, &axes, &sizes));
+  TRY(scales_of(c, 2, &scales) && onnx_ixs(c, NULL, 3, &sizes) && keep_aspect(c, &axes, &sizes));
   if (scales.present == sizes.present) return onnx_bad(c, IR_M0203, "needs either scales or sizes");
   return resize_all(c, &r, &axes, &sizes, &scales);
 }
@@ -284,15 +328,17 @@ static bool old_mode(struct onnx_ctx *c, struct resize *r)
 bool import_upsample(struct onnx_ctx *c)
 {
   struct resize r;
-  struct onnx_floats scales;
+  struct onnx_floats given = { 0 };
+  struct scales scales = { 0 };
   struct onnx_ints axes = { 0 };
   struct onnx_ixs sizes = { 0 };
   double hw[4] = { 1, 1, 1, 1 };
   TRY(onnx_operands(c, c->opset < 9 ? 1 : 2, c->opset < 9 ? 1 : 2) && old_mode(c, &r));
   if (c->opset < 7) {
     TRY(onnx_attr_float(c, "height_scale", 1, &hw[2]) && onnx_attr_float(c, "width_scale", 1, &hw[3]));
-    scales = (struct onnx_floats){ true, 4, hw };
-  } else TRY(c->opset < 9 ? onnx_attr_floats(c, "scales", &scales) : onnx_floats(c, 1, &scales));
+    given = (struct onnx_floats){ true, 4, hw };
+  } else TRY(c->opset < 9 ? onnx_attr_floats(c, "scales", &given) : scales_of(c, 1, &scales));
+  if (c->opset < 9) TRY(numbers(c, &given, &scales));
   if (!scales.present) return onnx_bad(c, IR_M0302, "scales are missing");
   return resize_all(c, &r, &axes, &sizes, &scales);
 }

@@ -143,6 +143,29 @@ def resize_by_scales():
         agrees(model([node], [("x", F, [1, 8, "h", "w"])], ["y"], {"scales": np.array([1, 1, *scales], np.float32)}), [{"x": normal(1, 8, 10, 12)}, {"x": normal(1, 8, 5, 7)}], limit=3e-5)
 
 
+def resize_by_computed_scales():
+    """As PyTorch wrote interpolate to the size of another tensor, and by a factor, before Resize took sizes; as tf2onnx writes it; nothing of it is left behind the import. The sizes are such that no
+    division of floats rounds below its fraction, where ONNX Runtime's result is one smaller."""
+    to = lambda v, t, o: h.make_node("Cast", [v], [o], to=t)
+    hw = [h.make_node("Shape", ["x"], ["xs"]), h.make_node("Slice", ["xs"], ["xhw"], starts=[2], ends=[4], axes=[0]), to("xhw", F, "xf"), h.make_node("Shape", ["like"], ["ls"]),
+          h.make_node("Slice", ["ls"], ["lhw"], starts=[2], ends=[4], axes=[0]), to("lhw", F, "lf"), h.make_node("Div", ["lf", "xf"], ["ratio"]), h.make_node("Concat", ["ones", "ratio"], ["scales"], axis=0)]
+    twice = [h.make_node("Mul", ["xf", "two"], ["x2"]), h.make_node("Floor", ["x2"], ["x2f"]), to("x2f", T.INT64, "x2i"), to("x2i", F, "x2b"), h.make_node("Div", ["x2b", "xf"], ["by2"]), h.make_node("Concat", ["ones", "by2"], ["scales2"], axis=0)]
+    feeds = [{"x": normal(n, 2, a, b), "like": normal(1, 1, a2, b2)} for n, a, b, a2, b2 in ((1, 4, 5, 9, 10), (2, 8, 3, 17, 4), (1, 1, 6, 5, 11))]
+    w = {"ones": np.float32([1, 1]), "two": np.float32(2)}
+    ins = [("x", F, ["n", 2, "a", "b"]), ("like", F, [1, 1, "a2", "b2"])]
+    for opset, op in (9, "Upsample"), (10, "Resize"):
+        if opset == 10:
+            cut = lambda n: h.make_node("Slice", [n.input[0], "from", "till", "along"], n.output) if n.op_type == "Slice" else n
+            hw, w = [cut(n) for n in hw], {**w, "from": np.array([2]), "till": np.array([4]), "along": np.array([0])}
+        m = model([*hw, *twice, h.make_node(op, ["x", "scales"], ["y"], mode="linear"), h.make_node(op, ["x", "scales2"], ["z"], mode="nearest")], ins, ["y", "z"], w, opset=opset)
+        agrees(m, feeds)
+        text = massc("--emit=graph", "m.onnx", "-o", "-").out
+        assert "late" not in text and "2*a" in text, text
+    given = {"mode": "cubic", "coordinate_transformation_mode": "half_pixel", "exclude_outside": 1, "cubic_coeff_a": -0.5}
+    hw = [h.make_node("Slice", ["xs", "from", "till", "along"], ["xhw"]) if n.output[0] == "xhw" else h.make_node("Slice", ["ls", "from", "till", "along"], ["lhw"]) if n.output[0] == "lhw" else n for n in hw]
+    agrees(model([*hw, h.make_node("Resize", ["x", "", "scales"], ["y"], **given)], ins, ["y"], w), feeds)
+
+
 def grid_sample():
     for mode in "bilinear", "nearest", "bicubic":
         for pad in "zeros", "border", "reflection":
@@ -348,7 +371,7 @@ dynamic_sizes = [sizes_computed_in_a_loop, nms_as_tf2onnx_writes_it, multiclass_
 
 
 for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
-        resize_by_scales, grid_sample, roi_align, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
+        resize_by_scales, resize_by_computed_scales, grid_sample, roi_align, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
         microsoft_maps, microsoft_fused, microsoft_bert, *dynamic_sizes, profile_of_every_step, check_counts_what_is_known:
     cases.append((f.__name__, f))
 main()
