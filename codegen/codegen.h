@@ -42,12 +42,18 @@ struct kir_sched *cg_schedule(struct ir_arena *a, const struct kir_nest *n, cons
 struct kir_kern *cg_lower(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t, const char **why);
 void cg_expand(struct kir_kern *k, const struct cg_target *t);        /* tiled -> flat, in place */
 
+/* Records that take less time than cg_schedule's, but store more for constants: whoever sees all kernels chooses. In the order of their bytes. Their number. */
+enum { CG_MAX_CHOICES = 4 };
+struct cg_choice { struct kir_sched *s; double gain /* cycles of all cores, to be compared with others of this target */; int64_t bytes /* more */; };
+unsigned cg_choices(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice out[CG_MAX_CHOICES]);
+
 /* one file per skeleton; rows of library/skeletons.def */
 struct cg_skeleton {
   const char *name;
   struct kir_sched *(*schedule)(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t);   /* NULL: not for this nest */
   struct kir_kern *(*lower)(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t, const char **why);
   bool plain;                          /* also at level 0 */
+  unsigned (*choices)(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out);   /* its records are chosen by cg_choices alone; NULL: by cg_schedule */
 };
 
 /* ---- LLVM ---- */

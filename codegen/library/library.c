@@ -22,11 +22,19 @@ static const struct cg_skeleton *find(const char *kind)
 struct kir_sched *cg_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, int level)
 {
   for (unsigned i = 0; skeletons[i]; i++) {
-    if (level == 0 && !skeletons[i]->plain) continue;
+    if ((level == 0 && !skeletons[i]->plain) || skeletons[i]->choices) continue;
     struct kir_sched *s = skeletons[i]->schedule(a, n, t);
     if (s) return s;
   }
   ir_bug(__func__, "no skeleton takes nest %s", n->name);
+}
+
+unsigned cg_choices(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice out[CG_MAX_CHOICES])
+{
+  unsigned k = 0;
+  for (unsigned i = 0; skeletons[i] && !k; i++)
+    if (skeletons[i]->choices) k = skeletons[i]->choices(a, n, t, out);
+  return k;
 }
 
 /* The name tells what the kernel is: the nest's words, and a hash of nest, record and target. */

@@ -164,9 +164,26 @@ static bool transfer(const struct kir_arr *a, const struct kir_bind *syms, unsig
   ir_arena_destroy(j.arena);
   return ok;
 }
+static bool pack_winograd(const struct kir_arr *a, const struct kir_bind *syms, unsigned n_syms, const struct ir_tensor *dense, struct ir_tensor *raw)
+{
+  struct ir_arena *arena = ir_arena_create();
+  unsigned n = (a->winograd + 2) * (a->winograd + 2);
+  double g[KIR_WINOGRAD_MAX + 2][3];
+  float w[9], u[(KIR_WINOGRAD_MAX + 2) * (KIR_WINOGRAD_MAX + 2)];
+  struct ir_tensor *t = ir_tensor_create(arena, IR_f32, 1, (int64_t[]){ dense->n / 9 * n });
+  kir_winograd_matrix(a->winograd, g);
+  for (int64_t i = 0; i < dense->n / 9; i++) {
+    for (unsigned j = 0; j < 9; j++) w[j] = (float)dense->f[i * 9 + j];
+    kir_winograd_weight(a->winograd, g, w, u);
+    for (unsigned j = 0; j < n; j++) t->f[i * n + j] = u[j];
+  }
+  bool ok = transfer(a, syms, n_syms, t, raw, true);
+  ir_arena_destroy(arena);
+  return ok;
+}
 bool kir_arg_pack(const struct kir_arr *a, const struct kir_bind *syms, unsigned n_syms, const struct ir_tensor *dense, struct ir_tensor *raw)
 {
-  return transfer(a, syms, n_syms, dense, raw, true);
+  return a->winograd ? pack_winograd(a, syms, n_syms, dense, raw) : transfer(a, syms, n_syms, dense, raw, true);
 }
 bool kir_arg_unpack(const struct kir_arr *a, const struct kir_bind *syms, unsigned n_syms, const struct ir_tensor *raw, struct ir_tensor *dense)
 {

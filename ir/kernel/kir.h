@@ -25,6 +25,7 @@ struct kir_arr {                        /* an array: argument of a nest or kern,
   uint16_t slack;                       /* bit d: padding of axis d is unspecified instead: readers must not depend on it, writers may store anything there */
   unsigned align;                       /* bytes, of the first element; 0 = the element's */
   unsigned index;                       /* number among the arguments, or of the buffer */
+  unsigned winograd;                    /* constants [o, c, 3, 3] that are stored transformed, for tiles of so many results to a side: domain and `at` are of [o, c, m+2, m+2] */
   uint32_t swz;                         /* shared buffers: XOR swizzle, B<<16 | M<<8 | S; 0 none */
   uint64_t byte_offset;                 /* shared buffers: place in the block's scratch */
   const struct ir_value *value;         /* arguments of nests built from a group: the group's parameter or result */
@@ -215,4 +216,13 @@ bool kir_run(const struct kir_kern *k, const struct kir_bind *syms, unsigned n_s
 bool kir_arg_size(const struct kir_arr *a, const struct kir_bind *syms, unsigned n_syms, int64_t *out_elems);
 bool kir_arg_pack(const struct kir_arr *a, const struct kir_bind *syms, unsigned n_syms, const struct ir_tensor *dense, struct ir_tensor *raw);
 bool kir_arg_unpack(const struct kir_arr *a, const struct kir_bind *syms, unsigned n_syms, const struct ir_tensor *raw, struct ir_tensor *dense);
+
+/* ---- Winograd's transform (winograd.c) ---- */
+enum { KIR_WINOGRAD_MAX = 4 };          /* results of a tile to a side: 2 or 4 */
+unsigned kir_winograd_points(unsigned m, const double **out);                           /* the positive ones beside 0 and infinity; their number, m/2 */
+/* How many times the rounding of its products may be enlarged in a result, against that of a direct sum, for the kernel that suits the transforms least: root of the mean
+ * square, inputs whose rounding is independent and of one size. */
+double kir_winograd_worst(unsigned m);
+void kir_winograd_matrix(unsigned m, double g[][3]);                                    /* G, m+2 rows: 0, p1, -p1, .., infinity */
+void kir_winograd_weight(unsigned m, double g[][3], const float w[9], float *out);   /* G w G^T, row by row */
 #endif

@@ -265,6 +265,10 @@ bool kir_lex_arr(struct kir_lex *x, struct kir_arr *a)
     TRY(kir_lex_uint(x, 1, 65535, &k));
     a->slack = (uint16_t)k;
   }
+  if (kir_lex_try(x, "winograd")) {
+    TRY(kir_lex_uint(x, 2, KIR_WINOGRAD_MAX, &k));
+    a->winograd = (unsigned)k;
+  }
   if (kir_lex_try(x, "align")) {
     TRY(kir_lex_uint(x, 1, 1 << 20, &k));
     a->align = (unsigned)k;

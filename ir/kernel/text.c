@@ -161,6 +161,7 @@ void kir_text_arr(struct ir_buf *b, const struct kir_arr *a, const char *name)
   if (a->out) ir_buf_printf(b, " out");
   if (a->zero_pad) ir_buf_printf(b, " zero");
   if (a->slack) ir_buf_printf(b, " slack %u", a->slack);
+  if (a->winograd) ir_buf_printf(b, " winograd %u", a->winograd);
   if (a->align) ir_buf_printf(b, " align %u", a->align);
   if (a->swz) ir_buf_printf(b, " swz(%u, %u, %u)", a->swz >> 16, a->swz >> 8 & 255, a->swz & 255);
   if (a->space == KIR_SHARED) ir_buf_printf(b, " at %llu", (unsigned long long)a->byte_offset);
