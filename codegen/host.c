@@ -225,7 +225,7 @@ static val program(struct ll *l, const struct cg_host *h, const char *symbol)
     TABLE(l, "buffers", p->n_buffers, buffer_row), TABLE(l, "args", p->n_args, arg_row), TABLE(l, "kernel_table", p->n_kernels, kernel_row),
     TABLE(l, "launches", p->n_launches, launch_row), TABLE(l, "steps", p->n_steps, step_row), versions(l, h), TABLE(l, "places", p->n_places, place_row),
     c64(l, (uint64_t)p->arena_bytes), c64(l, (uint64_t)p->live_bytes),
-    all_weights, c64(l, p->weights_bytes),
+    all_weights, c64(l, p->weights_bytes), c64(l, p->transformed_bytes),
     run_function(l, h, "run"),
   };
   val init = record(l, f, sizeof f / sizeof *f), g = LLVMAddGlobal(l->m, LLVMTypeOf(init), symbol);

@@ -127,7 +127,7 @@ static void kernels_text(struct ir_buf *b, const struct pass_program *q, const s
 static void fields_json(struct ir_buf *b, const struct pass_program *q, const struct report *r, const struct device_code *code)
 {
   const struct massrt_program *p = &q->tables;
-  ir_buf_printf(b, "\"target\": \"%s\", \"sub_graphs\": %u, \"kernels\": %u, \"weights_bytes\": %llu", q->target->name, p->n_launches, p->n_kernels, (unsigned long long)p->weights_bytes);
+  ir_buf_printf(b, "\"target\": \"%s\", \"sub_graphs\": %u, \"kernels\": %u, \"weights_bytes\": %llu, \"transformed_bytes\": %llu", q->target->name, p->n_launches, p->n_kernels, (unsigned long long)p->weights_bytes, (unsigned long long)p->transformed_bytes);
   ir_buf_printf(b, ", \"sizes\": {");
   for (uint32_t i = 0; i < p->n_syms; i++) {
     ir_buf_printf(b, i ? ", " : "");
@@ -145,7 +145,9 @@ static void print_text(struct ir_buf *b, const struct pass_program *q, const str
 {
   const struct massrt_program *p = &q->tables;
   unsigned cores = ((const struct cg_target *)q->target->impl)->cores;
-  ir_buf_printf(b, "  sub-graphs   %u\n  kernels      %u distinct\n  weights      %.1f MB\n", p->n_launches, p->n_kernels, (double)p->weights_bytes * 1e-6);
+  ir_buf_printf(b, "  sub-graphs   %u\n  kernels      %u distinct\n  weights      %.1f MB", p->n_launches, p->n_kernels, (double)p->weights_bytes * 1e-6);
+  if (p->transformed_bytes) ir_buf_printf(b, ", of which 3x3 kernels stored transformed add %.1f MB", (double)p->transformed_bytes * 1e-6);
+  ir_buf_printf(b, "\n");
   for (uint32_t i = 0; i < p->n_syms; i++) ir_buf_printf(b, "%s%s=%lld%s", i ? ", " : "  at sizes     ", p->syms[i].name, (long long)r->syms[i], i + 1 == p->n_syms ? " (--dim binds others)\n" : "");
   if (r->arena >= 0) ir_buf_printf(b, "  activations  %.1f MB (largest sum of live buffers %.1f MB)%s\n", (double)r->arena * 1e-6, (double)r->live * 1e-6, p->arena_bytes < 0 ? ", planned per shape" : "");
   else ir_buf_printf(b, "  activations  planned per shape\n");

@@ -156,7 +156,7 @@ static int apply(struct ir_arena *a, struct options *o, const struct row *r, con
   case O_DIM: return add_dim(a, o, v);
   case O_SHAPE: return add_shape(a, o, v);
   case O_LEVEL: o->pass.level = r->name[2] - '0'; break;
-  case O_NO_WINOGRAD: break;
+  case O_NO_WINOGRAD: o->pass.no_winograd = true; break;
   case O_PRECISION: return set_precision(o, v);
   case O_PLACE: o->pass.place_file = v; break;
   case O_NVRTC: o->nvrtc = v; break;

@@ -271,7 +271,7 @@ static bool emit_program(struct ir_arena *a, struct ir_diags *d, const struct op
   choose_ptx(v, n);
   for (unsigned i = 0; i < n; i++) {
     progress(o, ir_arena_printf(a, "compiling %u kernels for %s", p[i].kernels.n, p[i].target->name));
-    if (!i) p->tables.weights_bytes = last->weights_bytes;
+    if (!i) p->tables.weights_bytes = last->weights_bytes, p->tables.transformed_bytes = last->tables.transformed_bytes;
     ok = ok && emit_version(a, d, o, &v[i], i ? 0 : n, prefix, last->weights_bytes);
     n_blobs += v[i].kernels.n + 1;
   }

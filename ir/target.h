@@ -5,6 +5,9 @@
 
 /* How a device's kernel is launched: blocks of its grid, and the sizes that follow its pointers, in the kern's table. */
 struct ir_launch { const struct ir_ix *blocks; const struct ir_ix *const *size; unsigned n_sizes; };
+/* A record of a nest that takes less time than `schedule`'s, and stores more for weights. */
+struct ir_choice { struct kir_sched *s; double gain; int64_t bytes; };
+enum { IR_MAX_CHOICES = 4 };
 struct ir_target {
   const char *name;                    /* "cpu:x86-64-v4", "cuda:sm_90a" */
   const char *place;                   /* of nodes that --place does not mention: "cpu", "cuda:0" */
@@ -15,6 +18,8 @@ struct ir_target {
   unsigned plane_pad;                  /* elements behind each channel-block plane, against cache-set conflicts */
   /* The schedule record of a nest; level 0: the slow road. Never fails. */
   struct kir_sched *(*schedule)(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, int level);
+  /* Such records, by bytes; their number. gain: in a unit of the target's. NULL: it has none. */
+  unsigned (*choices)(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, struct ir_choice out[IR_MAX_CHOICES]);
   /* Nest and record to flat code; chooses the storage of arguments that are weights. NULL with *why: the record does not fit. */
   struct kir_kern *(*lower)(const struct ir_target *t, struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const char **why);
   void (*launch)(const struct ir_target *t, struct ir_arena *a, const struct kir_kern *k, struct ir_launch *out);   /* NULL: tasks of the kern's grid, then its syms */

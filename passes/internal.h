@@ -46,12 +46,18 @@ static inline const struct ir_prov *pass_value_prov(const struct ir_value *v)
   return n ? n->prov : NULL;
 }
 
+/* ---- schedule's own (choose.c) ---- */
+/* Records for the groups of c->m->main that take less time and store more for weights than the target's default: in the nodes' scratch, NULL for the default. False: it
+ * did not choose, and scratch says nothing. */
+bool pass_choose(struct pass_ctx *c);
+
 /* ---- the program (program.c) ---- */
 bool pass_on_device(const struct pass_ctx *c, const struct ir_node *n);
 static inline const struct ir_target *pass_target(const struct pass_ctx *c, const struct ir_node *n) { return c->host && !pass_on_device(c, n) ? c->host : c->target; }
 /* The value outside of a group that an argument of its nest stands for. */
 const struct ir_value *pass_outer_value(const struct ir_node *n, const struct kir_arr *arg);
 const struct ir_ix *pass_stored_bytes(struct ir_module *m, const struct ir_value *v);   /* with its layout's halo and padding */
+int64_t pass_weight_growth(const struct pass_weight *w);   /* bytes beyond those of the value, where it is stored transformed */
 /* Number of the stored weight of v in arr's layout; a bug if there is none. */
 uint32_t pass_weight_find(const struct pass_program *p, const struct ir_value *v, const struct kir_arr *arr);
 #endif

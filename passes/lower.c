@@ -11,7 +11,7 @@
 enum { SHARE_BYTES = 1 << 20 };
 
 struct work { struct pass_ctx *c; atomic_uint next; bool contractions; };
-static bool is_contraction(const struct pass_kernel *k) { return !strcmp(k->sched->kind, "contract"); }
+static bool is_contraction(const struct pass_kernel *k) { return !strcmp(k->sched->kind, "contract") || !strcmp(k->sched->kind, "winograd"); }
 static void *worker(void *arg)
 {
   struct work *w = arg;
@@ -51,7 +51,7 @@ static const struct kir_arr *packed(const struct pass_program *p, const struct i
     const struct pass_kernel *k = &p->kernels.v[g->kernel];
     if (g->node->op != IR_OP_group || !k->kern) continue;
     for (uint32_t j = 0; j < k->kern->args.n; j++)
-      if (k->kern->args.v[j]->at && pass_outer_value(g->node, g->nest->args.v[j]) == v) return k->kern->args.v[j];
+      if (k->kern->args.v[j]->at && !k->kern->args.v[j]->winograd && pass_outer_value(g->node, g->nest->args.v[j]) == v) return k->kern->args.v[j];
   }
   return NULL;
 }

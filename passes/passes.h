@@ -15,6 +15,7 @@ struct pass_options {
   const char *stop_after, *dump_after; /* pass names; dump_after "all" dumps after every one that changed something */
   const char *dump_dir;                /* NULL: standard error */
   bool verify, time;
+  bool no_winograd;                    /* only records that store weights as they are */
   bool narrow;                         /* --precision: operands of contractions become `precision` */
   enum ir_elem precision;
 };

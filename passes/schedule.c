@@ -29,7 +29,7 @@ static const char *kernel_name(struct pass_ctx *c, const struct ir_node *n, uint
   return ir_arena_printf(p->arena, "%s%s%s.%08x%s", n->name, k ? "." : "", from, (unsigned)(hash >> 32), p->suffix && !pass_target(c, n)->kind ? p->suffix : "");
 }
 /* A new kernel gets a nest in an arena of its own, since lowering runs in parallel. */
-static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, uint64_t hash)
+static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, struct kir_sched *s, uint64_t hash)
 {
   struct pass_program *p = c->prog;
   for (uint32_t i = 0; i < p->kernels.n; i++)
@@ -38,7 +38,7 @@ static uint32_t kernel_of(struct pass_ctx *c, const struct ir_node *node, uint64
   for (uint32_t i = 0; i < p->kernels.n; i++)
     if (!strcmp(p->kernels.v[i].name, k.name)) k.name = ir_arena_printf(p->arena, "%s%08x", k.name, (unsigned)hash);
   k.nest = kir_nest_of(k.arena, node);
-  k.sched = k.target->schedule(k.target, k.arena, k.nest, c->opt->level);
+  k.sched = s;                                    /* it names axes and operands, which are called the same in every nest of a node */
   ir_push(p->arena, &p->kernels, k);
   return p->kernels.n - 1;
 }
@@ -82,6 +82,7 @@ static bool schedule_graph(struct pass_ctx *c)
 {
   struct pass_program *p = c->prog;
   if (c->opt->level > 0) split_unschedulable(c);
+  bool chosen = pass_choose(c);
   for (struct ir_node *n = c->m->main->first; n; n = n->next) {
     if (n->op == IR_OP_loop) TRY(schedule_loop(c, n));
     if (n->op != IR_OP_group && (n->op == IR_OP_loop || !pass_is_step(n))) continue;
@@ -90,8 +91,8 @@ static bool schedule_graph(struct pass_ctx *c)
       struct ir_arena *a = p->arena;
       g.nest = kir_nest_of(a, n);
       if (!g.nest) return ir_error(c->m->diags, IR_M0301, n->prov && n->prov->n ? n->prov->name[0] : NULL, n->name, "no kernel exists for this operation yet");
-      struct kir_sched *s = pass_target(c, n)->schedule(pass_target(c, n), a, g.nest, c->opt->level);
-      g.kernel = kernel_of(c, n, identity(g.nest, s));
+      struct kir_sched *s = chosen && n->scratch ? n->scratch : pass_target(c, n)->schedule(pass_target(c, n), a, g.nest, c->opt->level);
+      g.kernel = kernel_of(c, n, s, identity(g.nest, s));
       g.work = ir_ix_move(c->m->ixs, kir_nest_work(g.nest));
       g.bytes = ir_ix_move(c->m->ixs, kir_nest_bytes(g.nest));
     }

@@ -298,12 +298,14 @@ bool pass_steps(struct pass_ctx *c)
   struct massrt_place *places = IR_NEWN(t.a, struct massrt_place, 2);
   places[0] = (struct massrt_place){ "cpu", MASSRT_K_CPU, MASSRT_ALIGN, p->arena_bytes };
   if (c->target->kind) places[1] = (struct massrt_place){ c->target->place, c->target->kind, c->target->align, p->device_bytes };
+  int64_t transformed = 0;
+  for (uint32_t i = 0; i < p->weights.n; i++) transformed += pass_weight_growth(&p->weights.v[i]);
   p->tables = (struct massrt_program){
     .magic = MASSRT_MAGIC, .abi = MASSRT_ABI_VERSION, .bytes = sizeof(struct massrt_program),
     .n_exprs = t.exprs.n, .n_syms = t.syms.n, .n_requires = c->m->requires.n, .n_inputs = g->params.n, .n_outputs = g->results.n, .n_buffers = p->buffers.n,
     .n_args = t.args.n, .n_kernels = p->kernels.n, .n_launches = t.launches.n, .n_steps = t.steps.n, .n_groups = p->groups.n, .n_places = c->target->kind ? 2 : 1, .n_binds = t.n_binds,
     .exprs = t.exprs.v, .syms = t.syms.v, .requires_ = req, .inputs = in, .outputs = out, .buffers = buf, .args = t.args.v, .kernels = ker, .launches = t.launches.v, .steps = t.steps.v, .places = places,
-    .arena_bytes = p->arena_bytes, .live_bytes = p->live_bytes, .weights_bytes = p->weights_bytes,
+    .arena_bytes = p->arena_bytes, .live_bytes = p->live_bytes, .weights_bytes = p->weights_bytes, .transformed_bytes = (uint64_t)transformed,
   };
   c->changed = true;
   return t.ok;

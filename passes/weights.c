@@ -26,7 +26,7 @@ static bool same_ix(const struct ir_ix *a, const struct ir_ix *b)   /* of differ
 }
 static bool same_storage(const struct kir_arr *a, const struct kir_arr *b)
 {
-  if (a->elem != b->elem || a->rank != b->rank || !same_ix(a->at, b->at) || !same_ix(a->elems, b->elems)) return false;
+  if (a->elem != b->elem || a->rank != b->rank || a->winograd != b->winograd || !same_ix(a->at, b->at) || !same_ix(a->elems, b->elems)) return false;
   for (unsigned d = 0; d < a->rank; d++)
     if (!same_ix(a->lo[d], b->lo[d]) || !same_ix(a->hi[d], b->hi[d])) return false;
   return true;
@@ -48,6 +48,12 @@ static void add_weight(struct pass_ctx *c, const struct ir_value *v, const struc
   struct pass_weight w = { .v = v, .arr = arr, .offset = p->weights_bytes, .bytes = (uint64_t)elems * ir_elem_bytes(arr->elem) };
   p->weights_bytes = (w.offset + w.bytes + align - 1) / align * align;
   ir_push(p->arena, &p->weights, w);
+}
+int64_t pass_weight_growth(const struct pass_weight *w)
+{
+  int64_t elems;
+  if (!w->arr->winograd || !ir_type_static(w->v->type, NULL, &elems)) return 0;
+  return (int64_t)w->bytes - elems * (int64_t)ir_elem_bytes(w->v->type->elem);
 }
 bool pass_weights(struct pass_ctx *c)
 {
@@ -387,12 +393,49 @@ static int64_t slice_end(const struct packer *k, int64_t lo, int64_t rest, int64
   free(least);
   return best;
 }
+/* Transformed 3x3 kernels (ir/kernel/winograd.c), BLOCK results' at a time: what is made together lies together. */
+static void pack_winograd(const struct packer *k, float *buf)
+{
+  enum { BLOCK = 16, MOST = (KIR_WINOGRAD_MAX + 2) * (KIR_WINOGRAD_MAX + 2) };
+  const struct view *x = &k->x;
+  unsigned n = k->arr->winograd + 2;
+  double g[KIR_WINOGRAD_MAX + 2][3];
+  float u[BLOCK][MOST], w[9];
+  kir_winograd_matrix(k->arr->winograd, g);
+  for (int64_t o = 0; o < x->dim[0]; o += BLOCK)
+    for (int64_t c = 0; c < x->dim[1]; c++) {
+      int64_t some = x->dim[0] - o < BLOCK ? x->dim[0] - o : BLOCK;
+      for (int64_t i = 0; i < some; i++) {
+        for (unsigned t = 0; t < 9; t++) w[t] = load(x->p, (o + i) * x->stride[0] + c * x->stride[1] + t / 3 * x->stride[2] + t % 3 * x->stride[3]);
+        kir_winograd_weight(k->arr->winograd, g, w, u[i]);
+      }
+      for (unsigned t = 0; t < n * n; t++) {
+        int64_t to = k->at[1][c] + k->at[2][t / n] + k->at[3][t % n];
+        for (int64_t i = 0; i < some; i++) buf[to + k->at[0][o + i]] = u[i][t];
+      }
+    }
+}
+static bool write_winograd(const struct output *o, const struct pass_weight *w, struct packer *k)
+{
+  float *buf = claim((int64_t)w->bytes, 1);
+  struct view x = k->x;
+  for (unsigned e = 2; e < 4; e++) k->x.dim[e] = w->arr->winograd + 2;
+  make_tables(k);
+  k->x = x;
+  pack_winograd(k, buf);
+  bool ok = put(o, buf, w->bytes, (int64_t)w->offset);
+  free(buf);
+  for (unsigned e = 0; e < 4; e++) free(k->at[e]);
+  free(k->x.owned);
+  return ok;
+}
 static bool write_weight(const struct output *o, const struct pass_weight *w)
 {
   struct packer k = { .arr = w->arr, .x = evaluate(w->v), .size = ir_elem_bytes(w->arr->elem) };
   bool ok = true;
   if (!view_elems(&k.x)) { free(k.x.owned); return true; }
   if (!k.x.rank) { ok = put(o, k.x.p, k.size, (int64_t)w->offset); free(k.x.owned); return ok; }
+  if (k.arr->winograd) return write_winograd(o, w, &k);
   make_tables(&k);
   int64_t rest = 0, first = 0, end = (int64_t)(w->bytes / k.size);
   for (unsigned e = 1; e < k.x.rank; e++) {

@@ -7,7 +7,7 @@
 #define MASSRT_ABI_H
 #include <stdint.h>
 
-#define MASSRT_ABI_VERSION 6u
+#define MASSRT_ABI_VERSION 7u
 #define MASSRT_MAGIC 0x4353414du /* "MASC" */
 #define MASSRT_ALIGN 64          /* bytes; every buffer and weight starts at a multiple */
 #define MASSRT_NO_EXPR UINT32_MAX
@@ -108,7 +108,7 @@ struct massrt_program {
   const struct massrt_launch *launches; const struct massrt_step *steps; const struct massrt_version *versions; const struct massrt_place *places;
   int64_t arena_bytes;                                                      /* of place 0: static plan's total; -1: planned per shape */
   int64_t live_bytes;                                                       /* of all places: largest sum of live buffers at one step, static plan; else -1 */
-  const uint8_t *weights; uint64_t weights_bytes;
+  const uint8_t *weights; uint64_t weights_bytes, transformed_bytes;         /* transformed: what weights stored transformed take more than as they are in the model */
   int (*run)(struct massrt_exec *x);                                        /* the host program: the steps as native code; 0, or the first error returned */
 };
 
@@ -136,5 +136,5 @@ _Static_assert(sizeof(struct massrt_version) == 40, "abi");
 _Static_assert(sizeof(struct massrt_image) == 24, "abi");
 _Static_assert(sizeof(struct massrt_device_kernel) == 56, "abi");
 _Static_assert(sizeof(struct massrt_place) == 24, "abi");
-_Static_assert(sizeof(struct massrt_program) == 240, "abi");
+_Static_assert(sizeof(struct massrt_program) == 248, "abi");
 #endif

@@ -52,8 +52,10 @@ static void info_text(const struct massrt_program *p)
   }
   printf("%-12s", "targets");
   for (uint32_t i = 0; i < p->n_versions; i++) printf("%s%s", i ? ", " : "", p->versions[i].target);
-  printf("\n%-12s%u, of %u kernels in %u launches\n%-12s%llu bytes\n%-12s", "sub-graphs", p->n_groups, p->n_kernels, p->n_launches, "weights",
-         (unsigned long long)p->weights_bytes, "memory");
+  printf("\n%-12s%u, of %u kernels in %u launches\n%-12s%llu bytes", "sub-graphs", p->n_groups, p->n_kernels, p->n_launches, "weights",
+         (unsigned long long)p->weights_bytes);
+  if (p->transformed_bytes) printf(", %llu of them for 3x3 kernels stored transformed", (unsigned long long)p->transformed_bytes);
+  printf("\n%-12s", "memory");
   if (p->arena_bytes < 0) printf("planned for each shape, %u buffers\n", p->n_buffers);
   else printf("%lld bytes in %u buffers; largest sum of live ones %lld\n", (long long)p->arena_bytes, p->n_buffers, (long long)p->live_bytes);
   const char *group = NULL;
@@ -147,7 +149,7 @@ static void info_json(struct cli *c)
   const struct massrt_program *p = c->p;
   const struct { const char *key, *text; } texts[] = { { "name", p->name }, { "producer", p->producer }, { "flags", p->flags }, { "hash", p->hash } };
   const struct { const char *key; int64_t v; } numbers[] = {
-    { "groups", p->n_groups }, { "kernels", p->n_kernels }, { "buffers", p->n_buffers }, { "weights_bytes", (int64_t)p->weights_bytes },
+    { "groups", p->n_groups }, { "kernels", p->n_kernels }, { "buffers", p->n_buffers }, { "weights_bytes", (int64_t)p->weights_bytes }, { "transformed_bytes", (int64_t)p->transformed_bytes },
     { "arena_bytes", p->arena_bytes }, { "live_bytes", p->live_bytes },
   };
   printf("{");

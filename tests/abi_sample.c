@@ -96,7 +96,7 @@ __attribute__((visibility("hidden"))) const struct massrt_program massrt_program
   MASSRT_MAGIC, MASSRT_ABI_VERSION, sizeof massrt_program, 0, "sample", "hand 1", "-O2", "0123456789abcdef",
   COUNT(exprs), COUNT(syms), COUNT(requires_), COUNT(inputs), COUNT(outputs), COUNT(buffers), COUNT(args), COUNT(kernels), COUNT(launches), COUNT(steps),
   COUNT(versions), 2, COUNT(places), 0, exprs, syms, requires_, inputs, outputs, buffers, args, kernels, launches, steps, versions, places, -1, -1, (const uint8_t *)massrt_weights,
-  WEIGHTS_BYTES, run
+  WEIGHTS_BYTES, 0, run
 };
 
 #ifdef SAMPLE_PREFIX

@@ -1,0 +1,77 @@
+/* choose: which kernels take a record that is faster and stores more for its weights (transformed 3x3 kernels). Part of pass schedule.
+ *
+ * The target offers such records with their gain and their bytes. All of a program's versions together may store three quarters of the model's weights more. Each
+ * offer is a step up from the one before it (from the default record, if that one is no better a bargain); steps are taken by gain per byte until nothing fits. Greedy, which is
+ * within one step of the best. Weights of loops' bodies keep their default records. */
+#include "passes/internal.h"
+#include <stdlib.h>
+
+struct step { struct ir_node *n; struct kir_sched *s; double gain; int64_t bytes; uint32_t index, before; };   /* before: 1 + the step that must have been taken */
+struct steps { struct step *v; uint32_t n, cap; };
+
+static int by_bargain(const void *a, const void *b)
+{
+  const struct step *x = a, *y = b;
+  double p = x->gain * (double)y->bytes, q = y->gain * (double)x->bytes;
+  return p > q ? -1 : p < q ? 1 : x->index < y->index ? -1 : 1;
+}
+static void add_steps(struct pass_ctx *c, struct steps *all, struct ir_node *n, const struct ir_choice *x, unsigned k)
+{
+  struct step last = { .before = 0 };             /* what has been reached: gain and bytes from the default record */
+  for (unsigned i = 0; i < k; i++) {
+    struct step s = { n, x[i].s, x[i].gain - last.gain, x[i].bytes - last.bytes, all->n, last.before };
+    if (s.gain <= 0 || s.bytes <= 0) continue;
+    struct step *prev = last.before ? &all->v[last.before - 1] : NULL;
+    if (prev && s.gain * (double)prev->bytes >= prev->gain * (double)s.bytes) {     /* a better bargain than the step before: one step */
+      prev->s = x[i].s;
+      prev->gain += s.gain;
+      prev->bytes += s.bytes;
+    } else {
+      ir_push(c->scratch, all, s);
+      last.before = all->n;
+    }
+    last.gain = x[i].gain;
+    last.bytes = x[i].bytes;
+  }
+}
+/* Bytes of all constants that groups read, and what the versions before have stored beyond theirs. */
+static int64_t allowance(struct pass_ctx *c)
+{
+  struct ir_graph *g = c->m->main;
+  int64_t all = 0, used = 0, elems;
+  for (struct ir_node *n = g->first; n; n = n->next)
+    for (unsigned i = 0; i < n->n_in; i++) n->in[i]->scratch = NULL;
+  for (struct ir_node *n = g->first; n; n = n->next)
+    for (unsigned i = 0; i < n->n_in && n->op == IR_OP_group; i++) {
+      struct ir_value *v = n->in[i];
+      if (v->scratch || !pass_is_weight(v) || !ir_type_static(v->type, NULL, &elems)) continue;
+      v->scratch = v;
+      all += elems * (int64_t)ir_elem_bytes(v->type->elem);
+    }
+  for (uint32_t i = 0; i < c->prog->weights.n; i++) used += pass_weight_growth(&c->prog->weights.v[i]);
+  return all / 4 * 3 - used;
+}
+bool pass_choose(struct pass_ctx *c)
+{
+  struct ir_graph *g = c->m->main;
+  struct steps all = { 0 };
+  if (c->opt->level < 2 || c->opt->no_winograd || g->owner) return false;
+  for (struct ir_node *n = g->first; n; n = n->next) {
+    struct ir_choice x[IR_MAX_CHOICES];
+    n->scratch = NULL;
+    if (n->op != IR_OP_group || !pass_target(c, n)->choices) continue;
+    struct kir_nest *nest = kir_nest_of(c->m->arena, n);
+    if (nest) add_steps(c, &all, n, x, pass_target(c, n)->choices(pass_target(c, n), c->m->arena, nest, x));
+  }
+  if (!all.n) return true;
+  int64_t left = allowance(c);
+  bool *taken = IR_NEWN(c->scratch, bool, all.n + 2);
+  qsort(all.v, all.n, sizeof *all.v, by_bargain);
+  for (uint32_t i = 0; i < all.n; i++) {
+    const struct step *s = &all.v[i];
+    if (s->bytes > left || (s->before && !taken[s->before])) continue;
+    taken[s->index + 1] = true;
+    left -= s->bytes;
+    s->n->scratch = s->s;
+  }  return true;
+}
