@@ -652,6 +652,21 @@ struct mma {
   unsigned n_ax[2];
   const struct ir_ix *k, *kvar;                   /* first k of the step; the k coordinate, or NULL for one k */
 };
+/* Dims of the accumulator beside i and j are divided among warps: each has a part of the sum. */
+static void other_dims(struct mma *m, struct site *s)
+{
+  const struct kir_reg *c = m->o->reg;
+  for (unsigned d = 2; d < c->lay.n_dims; d++) {
+    struct factor in[MAX_FACTORS];
+    struct factors f = { 0 };
+    struct axis ax[4];
+    unsigned n = dim_factors(&c->lay, d, in), n_ax = dim_axes(m->x, c, &c->lay, d, NULL, ax);
+    for (unsigned i = 0; i < n; i++) IR_ASSERT(in[i].axis == 'w');
+    cut(in, n, ax, n_ax, 1, &f);
+    name_digits(m->x, s, &f, 0, c->lay.dim[d]);
+    coordinates(m->x, s, f.f, f.n, ax, n_ax);
+  }
+}
 
 /* What of the accumulator's dim d lies outside of the instruction, cut and named; register repetitions are left to `loops`. */
 static void repetitions(struct mma *m, struct site *s, unsigned d)
@@ -686,6 +701,7 @@ static void fragment(struct mma *m, struct site *s, const struct kir_layout *l, 
   f.n += own_factors(l, d ? 'j' : 'i', f.f + f.n);
   name_digits(x, s, &f, own, d ? "j" : "i");
   coordinates(x, s, f.f, f.n, m->ax[d], m->n_ax[d]);
+  other_dims(m, s);
   k.n = own_factors(l, 'k', k.f);
   name_digits(x, s, &k, 0, "k");
   if (m->kvar) {
@@ -699,13 +715,19 @@ static void fragment(struct mma *m, struct site *s, const struct kir_layout *l, 
   for (unsigned i = 0; i < k.n; i++)
     if (k.f[i].axis == 'r') s->reg = ir_ix_add(s->reg, ir_ix_muli(k.f[i].digit, k.f[i].stride));
 }
+/* Is e a whole number of pieces of 8, and k? */
+static bool runs_along_k(const struct mma *m, const struct ir_ix *e)
+{
+  const struct ir_ix *rest = ir_ix_sub(e, m->kvar);
+  return ir_ix_is(rest, 0) || (!ir_ix_uses(rest, m->kvar) && ir_ix_by(rest) % 8 == 0);
+}
 /* Does ldmatrix fetch this fragment (of i or j, d)? From a shared array whose rows are whole 16-byte pieces: along k, the last coordinate, or, transposed on the way, along
  * i or j with k as the coordinate before. */
 static enum { NO_MATRIX, ROWS_OF_K, ROWS_ACROSS } by_ldmatrix(const struct mma *m, const struct kir_expr *e, unsigned d)
 {
   unsigned n = e->n_at;
   if (!m->in->fetch || e->kind != KIR_E_READ || e->arr->space != KIR_SHARED || !m->kvar || ir_ix_by(ir_ix_sub(e->arr->hi[n - 1], e->arr->lo[n - 1])) % 8) return NO_MATRIX;
-  if (e->at[n - 1] == m->kvar) return ROWS_OF_K;
+  if (runs_along_k(m, e->at[n - 1])) return ROWS_OF_K;
   return n > 1 && e->at[n - 2] == m->kvar && m->n_ax[d] == 1 && e->at[n - 1] == m->ax[d][0].var ? ROWS_ACROSS : NO_MATRIX;
 }
 /* One 8x8 matrix per register; lane 8q+r gives the address of row r of matrix q. The fragment's digits, seen as addresses: a digit 8l4 is the row; 4l1 and v lie
@@ -969,32 +991,44 @@ static void expand_reduce(struct ex *x, struct kir_op *o)
   x->e.at = outer;
 }
 
-/* reg <- reg2 through shared memory; owns both barriers. The buffer has the tile's dims, in their order. */
+/* The coordinate along dim d of tile r: its axes as digits. */
+static const struct ir_ix *dim_coordinate(struct ex *x, const struct kir_reg *r, unsigned d)
+{
+  struct axis ax[4];
+  unsigned n = dim_axes(x, r, &r->lay, d, NULL, ax);
+  const struct ir_ix *sum = num(x, 0);
+  for (unsigned i = 0; i < n; i++) sum = ir_ix_add(ir_ix_muli(sum, ax[i].ext), ax[i].ext > 1 ? ax[i].var : num(x, 0));
+  return sum;
+}
+/* reg <- reg2 through shared memory; owns both barriers. The buffer has the result's dims, in their order; before them one that the operand alone has, and that is summed. */
 static void expand_relayout(struct ex *x, struct kir_op *o)
 {
+  unsigned n = o->reg->lay.n_dims, summed = o->reg2->lay.n_dims - n;
+  int64_t parts = summed ? o->reg2->dim[n] : 1;
+  IR_ASSERT(summed <= 1 && parts <= 16);
   for (unsigned pass = 0; pass < 2; pass++) {
     struct kir_reg *r = pass ? o->reg : o->reg2;
     struct site s;
-    struct access c;
+    struct access c[16];
     struct kir_block *outer, *dummy;
-    const struct ir_ix *at[4], *sum;
+    const struct ir_ix *at[5];
     barrier(x);
     outer = x->e.at;
     site_init(x, &s, &r->lay, r, NULL);
-    for (unsigned d = 0; d < r->lay.n_dims; d++) {
-      struct axis ax[4];
-      unsigned n = dim_axes(x, r, &r->lay, d, NULL, ax);
-      sum = num(x, 0);
-      for (unsigned i = 0; i < n; i++) sum = ir_ix_add(ir_ix_muli(sum, ax[i].ext), ax[i].ext > 1 ? ax[i].var : num(x, 0));
-      at[d] = sum;
+    for (unsigned d = 0; d < n; d++) at[summed + d] = dim_coordinate(x, r, d);
+    for (int64_t i = 0; i < (pass ? parts : 1); i++) {
+      if (summed) at[0] = pass ? num(x, i) : dim_coordinate(x, r, n);
+      access_init(x, &s, &c[i], o->arr, at, NULL, !pass, NULL);
     }
-    access_init(x, &s, &c, o->arr, at, NULL, !pass, NULL);
     for (unsigned i = 0; i < s.loops.n; i++) open_replay(x, s.loops.f[i].digit, s.loops.f[i].ext, &dummy);
-    if (pass) emit_set(x, r, s.reg, load(x, &s, &c));
-    else {
+    if (pass) {
+      struct kir_op *v = load(x, &s, &c[0]);
+      for (int64_t i = 1; i < parts; i++) v = combine(x, KIR_SUM, v, load(x, &s, &c[i]));
+      emit_set(x, r, s.reg, v);
+    } else {
       const struct ir_ix *own[2];
       unsigned n_own = owner(x, &r->lay, own);
-      store(x, &s, &c, emit_get(x, r, s.reg), own, n_own);
+      store(x, &s, &c[0], emit_get(x, r, s.reg), own, n_own);
     }
     x->e.at = outer;
   }

@@ -186,7 +186,17 @@ static bool go(struct cg_lower_state *l, unsigned i, struct cg_axes *st, bool in
   return ok;
 }
 
-/* The last loop may divide the tile: `warp m/64 n/32`, `lane m/4 n/4` say what each gets. */
+/* Warps take a stage's sum in parts: the pipe's step along its last axis must be whole parts, and the parts meet in shared memory. */
+static bool split_sum(struct cg_lower_state *l, int a)
+{
+  const struct kir_loop *pipe = l->n_loops ? &l->s->loops.v[l->n_loops - 1] : NULL;
+  if (l->unit != 'w' || !l->s->epi_shared || !pipe || pipe->kind != KIR_PIPE || cg_find_axis(l->c, pipe->part[pipe->n - 1].axis) != a)
+    return cg_refuse(l, "warps that divide a summed axis want a pipe along it, and results that leave through shared memory");
+  if (pipe->part[pipe->n - 1].step % l->unit_step[a]) return cg_refuse(l, "a stage is no multiple of a warp's part of the sum");
+  l->split = pipe->part[pipe->n - 1].step / l->unit_step[a];
+  return l->split <= CG_MAX_SPLIT || cg_refuse(l, "too many warps divide the sum");
+}
+/* The last loop may divide the tile: `warp m/64 n/32`, `lane m/4 n/4` say what each gets; `warp m/16 n/32 k/16`: of each stage's sum, too. */
 static bool take_units(struct cg_lower_state *l)
 {
   const struct kir_loop *lp = l->n_loops ? &l->s->loops.v[l->n_loops - 1] : NULL;
@@ -195,8 +205,9 @@ static bool take_units(struct cg_lower_state *l)
   l->n_loops--;
   for (unsigned j = 0; j < lp->n; j++) {
     int a = cg_find_axis(l->c, lp->part[j].axis);
-    if (a < 0 || l->c->ax[a].role == CG_K || l->c->ax[a].role == CG_BATCH) return cg_refuse(l, "warps and lanes divide m and n axes");
+    if (a < 0 || l->c->ax[a].role == CG_BATCH || lp->part[j].step < 1) return cg_refuse(l, "warps and lanes divide m and n axes, and warps one that is summed");
     l->unit_step[a] = lp->part[j].step;
+    if (l->c->ax[a].role == CG_K) TRY(split_sum(l, a));
   }
   return true;
 }
@@ -255,7 +266,7 @@ static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const stru
     cg_contract_for_lanes(&c);
     turn_w(&c, last->kind == KIR_LANE ? (int)c.vec : pipe && pipe->kind == KIR_PIPE ? cg_find_axis(&c, pipe->part[pipe->n - 1].axis) : -1);
   }
-  struct cg_lower_state l = { .c = &c, .s = s, .t = t, .in = s->inst ? kir_inst_find(s->inst) : NULL, .k = kir_kern_create(n, n->name), .n_loops = s->loops.n };
+  struct cg_lower_state l = { .c = &c, .s = s, .t = t, .in = s->inst ? kir_inst_find(s->inst) : NULL, .k = kir_kern_create(n, n->name), .n_loops = s->loops.n, .split = 1 };
   l.e = (struct kir_emit){ l.k, &l.k->body };
   if (!build(&l)) {
     *why = l.why;

@@ -48,7 +48,7 @@ bool cg_contract_rows_run(const struct cg_contract *c);              /* the firs
 const struct cg_axis *cg_coord_axis(const struct cg_contract *c, const struct ir_ix *e);
 
 /* ---- lowering: shared by contract.c (loops over the result), contract_tile.c (what lies below) and contract_pack.c ---- */
-enum { CG_MAX_PEEL = 6 };
+enum { CG_MAX_PEEL = 6, CG_MAX_SPLIT = 8 };
 /* What is left of an axis inside of the loops so far: base <= value < lim, at most `step` (0: not known). exact: lim is base + step. */
 struct cg_left { const struct ir_ix *base, *lim; int64_t step; bool exact; };
 struct cg_axes { struct cg_left ax[CG_MAX_AXES]; };
@@ -63,6 +63,7 @@ struct cg_lower_state {
   unsigned n_loops;                               /* without the last one, if that divides the tile among warps or lanes */
   char unit;                                      /* 'w', 'l' or 0: what the tile is divided among */
   int64_t unit_step[CG_MAX_AXES];                 /* what one of them gets of an axis; 0: all */
+  int64_t split;                                  /* warps that share a part of the tile, each with its part of a stage's sum; 1: none do */
   struct kir_arr *x_rows;                         /* the task's rows of x in scratch, [k, row]; NULL: read in place */
   const struct ir_ix *x_first;                    /* the first of them */
   const char *why;                                /* the first reason for which the record does not fit */

@@ -10,13 +10,13 @@ struct plan {
   struct kir_sched *s;
   int64_t step[CG_MAX_AXES], lane[CG_MAX_AXES];   /* of the tile, and of one lane */
 };
-struct tile { int64_t rows, cols, lane_rows, lane_cols; };
-static const struct tile warp_tiles[] = {             /* of matrix units; lane_: of a warp */
-  { 128, 256, 64, 64 }, { 128, 128, 64, 32 }, { 128, 64, 32, 32 }, { 64, 128, 32, 32 }, { 64, 64, 32, 32 }, { 64, 32, 32, 16 }, { 32, 64, 16, 32 }, { 32, 32, 16, 16 },
-  { 16, 64, 16, 16 }, { 16, 32, 16, 8 }
+struct tile { int64_t rows, cols, lane_rows, lane_cols, split; };
+static const struct tile warp_tiles[] = {             /* of matrix units; lane_: of a warp; split: warps that take a stage's sum in parts */
+  { 128, 256, 64, 64, 1 }, { 128, 128, 64, 32, 1 }, { 128, 64, 32, 32, 1 }, { 64, 128, 32, 32, 1 }, { 64, 64, 32, 32, 1 }, { 64, 32, 32, 32, 2 }, { 32, 64, 32, 32, 2 },
+  { 32, 32, 32, 32, 4 }, { 16, 64, 16, 64, 4 }, { 16, 32, 16, 32, 4 }, { 64, 32, 32, 16, 1 }, { 32, 64, 16, 32, 1 }, { 32, 32, 16, 16, 1 }, { 16, 64, 16, 16, 1 }, { 16, 32, 16, 8, 1 }
 };
 static const struct tile tiles[] = {
-  { 128, 128, 8, 8 }, { 128, 64, 8, 4 }, { 64, 64, 4, 4 }, { 32, 64, 4, 4 }, { 64, 32, 4, 4 }, { 32, 32, 4, 2 }, { 16, 32, 2, 2 }
+  { 128, 128, 8, 8, 1 }, { 128, 64, 8, 4, 1 }, { 64, 64, 4, 4, 1 }, { 32, 64, 4, 4, 1 }, { 64, 32, 4, 4, 1 }, { 32, 32, 4, 2, 1 }, { 16, 32, 2, 2, 1 }
 };
 
 static void add_part(struct plan *p, enum kir_loop_kind kind, unsigned axis, int64_t step)
@@ -171,8 +171,8 @@ static double tile_cycles(const struct tile *q, double steps)
   double multiply = (double)(q->rows * q->cols) / CELLS, bring = (double)(q->rows + q->cols) * 32 / BYTES, step = multiply > bring ? multiply : bring;
   return steps * (step > STEP ? step : STEP) + FIXED;
 }
-/* terms: of each sum. */
-static bool choose_units(struct plan *p, double terms)
+/* terms: of each sum; ks: of a stage. NULL: no tile fits. */
+static const struct tile *choose_units(struct plan *p, double terms, int64_t ks)
 {
   const struct cg_contract *c = p->c;
   enum { ROWS = 256 };                            /* where their number is not known */
@@ -183,14 +183,14 @@ static bool choose_units(struct plan *p, double terms)
   for (unsigned i = 0; i < sizeof warp_tiles / sizeof *warp_tiles; i++) {
     const struct tile *q = &warp_tiles[i];
     int64_t blocks = place(p, q);
-    if (blocks < 0) continue;
+    if (blocks < 0 || ks % (16 * q->split)) continue;
     if (unknown) blocks *= cg_ceil_div(ROWS, q->rows);
     double cycles = (double)cg_ceil_div(blocks, p->t->cores) * tile_cycles(q, terms / 16);
     if (chosen && cycles >= best) continue;
     best = cycles;
     chosen = q;
   }
-  return chosen && place(p, chosen) >= 0;
+  return chosen && place(p, chosen) >= 0 ? chosen : NULL;
 }
 /* Stages of the pipe: as many as are of use, in half of what a multiprocessor has, so that the next kernel's blocks fit beside. */
 static unsigned stages(const struct plan *p, int64_t ks, double steps)
@@ -220,15 +220,18 @@ static struct kir_sched *half(const struct kir_nest *n, struct cg_contract *c, c
   if (!cg_contract_runs(c, 1, (unsigned)k) && !cg_contract_packable(c)) return NULL;
   p.s->kind = "contract";
   p.s->inst = e == IR_f16 ? "mma.m16n8k16.f16.f32" : "mma.m16n8k16.bf16.f32";
-  if (cg_contract_whole(c) || !choose_units(&p, terms)) return NULL;
+  int64_t ks = 64;
+  while (ks > 16 && cg_round_up(c->ax[k].n, ks) > cg_round_up(c->ax[k].n, ks / 2)) ks /= 2;
+  const struct tile *q = cg_contract_whole(c) ? NULL : choose_units(&p, terms, ks);
+  if (!q) return NULL;
   grid(&p);
   for (unsigned i = 0; i < c->n_ax; i++)
     if (c->ax[i].role == CG_K && (int)i != k && c->ax[i].n != 1 && others++ < 3) add_part(&p, KIR_PIPE, i, 1);
-  int64_t ks = 64;
-  while (ks > 16 && cg_round_up(c->ax[k].n, ks) > cg_round_up(c->ax[k].n, ks / 2)) ks /= 2;
   add_part(&p, KIR_PIPE, (unsigned)k, ks);
   p.s->loops.v[p.s->loops.n - 1].depth = stages(&p, ks, terms / (double)ks);
   loops(&p, KIR_WARP);
+  if (q->split > 1) add_part(&p, KIR_WARP, (unsigned)k, ks / q->split);
+  p.s->epi_shared = q->split > 1;
   for (unsigned o = 0; o < 2; o++) {              /* rows of 2*ks bytes: their pieces of 16 go through the banks in turn */
     struct kir_stage st = { .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = ks == 64 ? 3 << 16 | 3 << 8 | 3 : ks == 32 ? 2 << 16 | 3 << 8 | 3 : 0 };
     ir_push(c->a, &p.s->stages, st);

@@ -14,6 +14,7 @@ struct tile {
   const struct ir_ix *coord[CG_MAX_AXES];         /* tile coordinates; NULL for step 1 */
   struct kir_reg *acc, *temp[CG_MAX_ITEMS];       /* of acc, and of epilogue temporaries by item */
   struct kir_arr *staged[2];                      /* x and w in shared memory; NULL: read in place */
+  const struct ir_ix *part;                       /* where warps split the sum: which part of it; else NULL */
 };
 
 /* ---- layouts ---- */
@@ -41,9 +42,9 @@ static void inst_factors(struct kir_layout *l, unsigned dim, const struct kir_la
   for (unsigned i = 0; i < in->n; i++)
     if (in->dim[in->f[i].dim][0] == name) cg_factor(l, dim, in->f[i].ext, in->f[i].axis, in->f[i].stride);
 }
-static void two_dims(struct kir_layout *l, const char *names) { IR_ASSERT(kir_layout_parse(names, 8, l)); }
+static void name_dims(struct kir_layout *l, const char *names) { IR_ASSERT(kir_layout_parse(names, strlen(names), l)); }
 
-/* Of each dim, outermost first: units, repetitions of the instruction, the instruction's own factors. */
+/* Of each dim, outermost first: units, repetitions of the instruction, the instruction's own factors. Warps that split the sum are neighbours: dim z. */
 static bool acc_layout(const struct tile *t, struct kir_layout *lay)
 {
   const struct kir_inst *in = t->l->in;
@@ -51,7 +52,7 @@ static bool acc_layout(const struct tile *t, struct kir_layout *lay)
   if (I % wi || J % wj || wi % in->m || wj % in->n) return cg_refuse(t->l, "the tile is no multiple of the instruction");
   int64_t ri = wi / in->m, rj = wj / in->n;
   if (ri * rj * nr > MAX_REGS) return cg_refuse(t->l, "the tile does not fit the registers");
-  two_dims(lay, "i=1, j=1");
+  name_dims(lay, t->part ? "i=1, j=1, z=1" : "i=1, j=1");
   if (t->l->unit == 'l') {                        /* lanes inside of registers: neighbours read and store neighbours, along the dim in which the result is contiguous */
     bool rows = cg_contract_rows_run(t->l->c);
     cg_factor(lay, 0, ri, 'r', nr * rj);
@@ -60,12 +61,13 @@ static bool acc_layout(const struct tile *t, struct kir_layout *lay)
     cg_factor(lay, 1, J / wj, 'l', rows ? I / wi : 1);
     return in->m == 1 && in->n == 1 ? true : cg_refuse(t->l, "lanes divide a tile of scalar instructions");
   }
-  cg_factor(lay, 0, I / wi, t->l->unit, J / wj);
+  cg_factor(lay, 0, I / wi, t->l->unit, t->l->split * (J / wj));
   cg_factor(lay, 0, ri, 'r', nr * rj);
   inst_factors(lay, 0, &in->C, 'i');
-  cg_factor(lay, 1, J / wj, t->l->unit, 1);
+  cg_factor(lay, 1, J / wj, t->l->unit, t->l->split);
   cg_factor(lay, 1, rj, 'r', nr);
   inst_factors(lay, 1, &in->C, 'j');
+  if (t->part) cg_factor(lay, 2, t->l->split, 'w', 1);
   return true;
 }
 /* ks x rows, dealt to lanes one by one, first along the dim in which the operand is contiguous. */
@@ -80,7 +82,7 @@ static bool lane_copy_layout(const struct tile *t, int64_t rows, int64_t ks, boo
     lk = L / lr < ks ? L / lr : ks;
   }
   if (ks % lk || rows % lr || (lk & (lk - 1)) || (lr & (lr - 1))) return cg_refuse(t->l, "a staged tile does not divide among the lanes");
-  two_dims(lay, names);
+  name_dims(lay, names);
   cg_factor(lay, 0, ks / lk, 'r', rows / lr);
   cg_factor(lay, 0, lk, 'l', along_k ? 1 : lr);
   cg_factor(lay, 1, rows / lr, 'r', 1);
@@ -95,7 +97,7 @@ static bool copy_layout(const struct tile *t, int64_t rows, int64_t cols, int64_
   int64_t lj = cols / vec < L ? cols / vec : L, li = L / lj < rows ? L / lj : rows, w = rows / li < W ? rows / li : W;
   if (L % lj || cols % (vec * lj) || rows % (li * w)) return cg_refuse(t->l, "a staged tile does not divide among the lanes");
   int64_t rj = cols / vec / lj, ri = rows / li / w;
-  two_dims(lay, names);
+  name_dims(lay, names);
   cg_factor(lay, 0, w, 'w', 1);
   cg_factor(lay, 0, ri, 'r', rj);
   cg_factor(lay, 0, li, 'l', lj);
@@ -119,9 +121,14 @@ static void coordinates(struct tile *t)
 }
 static struct kir_reg *new_tile(struct tile *t, const char *name, enum ir_elem elem, const struct kir_layout *lay)
 {
-  struct kir_reg *r = kir_reg_tile(t->l->k, name, elem, 2, (int64_t[]){ extent(t, CG_M, false), extent(t, CG_N, false) }, lay);
+  struct kir_reg *r = kir_reg_tile(t->l->k, name, elem, lay->n_dims, (int64_t[]){ extent(t, CG_M, false), extent(t, CG_N, false), t->l->split }, lay);
   name_axes(t, r, 0, CG_M);
   name_axes(t, r, 1, CG_N);
+  if (lay->n_dims == 3) {
+    r->axes[2][0].axis = ir_ix_as_sym(t->part)->name;
+    r->axes[2][0].ext = t->l->split;
+    r->n_axes[2] = 1;
+  }
   kir_emit(&t->l->e, KIR_tile, elem, 1, NULL, 0, NULL, 0)->reg = r;
   return r;
 }
@@ -162,15 +169,15 @@ static bool is_read(const struct cg_contract *c, unsigned from, const struct kir
     if (expr_reads(c->item[i].e, arr)) return true;
   return false;
 }
-/* Through shared memory to a layout in which each lane owns whole pieces of rows. */
+/* Through shared memory to a layout in which each lane owns whole pieces of rows; what warps have of one sum is added on the way. */
 static bool relayout(struct tile *t)
 {
   struct cg_lower_state *l = t->l;
   struct kir_layout lay;
-  int64_t dim[2] = { extent(t, CG_M, false), extent(t, CG_N, false) };
-  TRY(copy_layout(t, dim[0], dim[1], 16 / ir_elem_bytes(l->c->item[l->c->n_items - 1].dst->elem), "i=1, j=1", &lay));
+  int64_t dim[3] = { l->split, extent(t, CG_M, false), extent(t, CG_N, false) };
+  TRY(copy_layout(t, dim[1], dim[2], 16 / ir_elem_bytes(l->c->item[l->c->n_items - 1].dst->elem), "i=1, j=1", &lay));
   uint64_t before = l->k->scratch_bytes;
-  struct kir_arr *b = kir_buf(l->k, "e", t->acc->elem, 2, dim);
+  struct kir_arr *b = kir_buf(l->k, "e", t->acc->elem, t->part ? 3 : 2, t->part ? dim : dim + 1);
   uint64_t bytes = l->k->scratch_bytes - b->byte_offset;
   b->byte_offset = 0;                             /* the stages are done with; the op's first barrier says so */
   l->k->scratch_bytes = bytes > before ? bytes : before;
@@ -255,17 +262,17 @@ static void prefetch_w(struct tile *t, const struct kir_expr *w, unsigned bytes)
     kir_emit(&l->e, KIR_prefetch, w->elem, 1, NULL, 0, &off, 1)->arr = w->arr;
   }
 }
-/* Operand o (0: x, 1: w) in shared memory: [stage, row, k], or [stage, k, row] for lanes, which read scalars of one k; its casts kept. */
-static struct kir_expr *staged(struct tile *t, unsigned o, struct kir_expr *e)
+/* Operand o (0: x, 1: w) in shared memory at k: [stage, row, k], or [stage, k, row] for lanes, which read scalars of one k; its casts kept. */
+static struct kir_expr *staged(struct tile *t, unsigned o, struct kir_expr *e, const struct ir_ix *k)
 {
   if (e->kind == KIR_E_CAST) {
     struct kir_expr *r = ir_arena_copy(t->l->c->a, e, sizeof *e);
-    r->a[0] = staged(t, o, e->a[0]);
+    r->a[0] = staged(t, o, e->a[0], k);
     return r;
   }
   struct kir_expr *r = IR_NEW(t->l->c->a, struct kir_expr);
   *r = (struct kir_expr){ .kind = KIR_E_READ, .elem = e->elem, .arr = t->staged[o], .n_at = 3 };
-  const struct ir_ix *row = dim_coord(t, o ? CG_N : CG_M), *k = t->coord[k_axis(t)];
+  const struct ir_ix *row = dim_coord(t, o ? CG_N : CG_M);
   bool turned = t->l->unit == 'l';
   r->at = ir_arena_copy(t->l->c->a, (const struct ir_ix *[]){ ir_ix_find(t->l->k->ixs, "stage"), turned ? k : row, turned ? row : k }, 3 * sizeof *r->at);
   return r;
@@ -290,14 +297,19 @@ static bool emit_mma(struct tile *t)
   bool fresh = !t->staged[0] && !t->staged[1];    /* a pipe has entered k already */
   if (fresh) TRY(enter_k(t));
   int k = k_axis(t);
-  int64_t steps = k < 0 ? 1 : t->st->ax[k].step;
+  int64_t steps = k < 0 ? 1 : t->st->ax[k].step / l->split;
+  const struct ir_ix *at_k = k < 0 ? NULL : t->coord[k], *kk = at_k;
+  if (t->part) {                                  /* this warp's part of the stage */
+    kk = cg_coord(l->k, "k_", steps);
+    at_k = ir_ix_add(ir_ix_muli(t->part, steps), kk);
+  }
   if (steps % l->in->k) return cg_refuse(l, "the step of the summed axis is no multiple of the instruction's");
   struct kir_expr *p = IR_NEW(c->a, struct kir_expr), *f[2];
   for (unsigned o = 0; o < 2; o++) {
     struct kir_expr *e = o ? c->w : c->x;
     if (l->in->text) e = uncast(e);               /* the instruction converts */
     if (l->in->text && e->elem != l->in->ab) return cg_refuse(l, "the instruction multiplies another type");
-    f[o] = t->staged[o] ? staged(t, o, e) : !o && l->x_rows ? from_rows(t, e) : operand(t, e);
+    f[o] = t->staged[o] ? staged(t, o, e, at_k) : !o && l->x_rows ? from_rows(t, e) : operand(t, e);
   }
   *p = (struct kir_expr){ .kind = KIR_E_FN, .elem = c->elem, .sub = IR_MAP_mul, .n = 2, .a = { f[0], f[1] } };
   const struct kir_stage *st = cg_find_stage(l->s, c->wr->arr);
@@ -306,7 +318,7 @@ static bool emit_mma(struct tile *t)
   o->reg = t->acc;
   o->e = p;
   o->inst = l->in;
-  if (k >= 0) o->var = t->coord[k];
+  o->var = kk;
   return true;
 }
 
@@ -444,6 +456,7 @@ static bool k_part(struct tile *t, unsigned i)
   struct cg_for f;
   const struct ir_ix *v = cg_for_begin(&l->e, &f, lp->part[0].axis, cg_trips(l, &save, lp->part[0].step), lp->unroll);
   cg_enter(&t->st->ax[a], lp->part[0].step, v);
+  if (lp->sums && t->part) return cg_refuse(l, "warps split a sum that is made of sums");
   if (lp->sums) t->acc = zero_tile(t, "p", &total->lay);
   bool ok = k_part(t, i + 1);
   if (lp->sums) add_to(t, total);
@@ -486,6 +499,7 @@ static bool tile_body(struct tile *t)
 {
   struct cg_lower_state *l = t->l;
   struct kir_layout lay;
+  if (l->split > 1) t->part = cg_coord(l->k, "z_", l->split);
   TRY(acc_layout(t, &lay));
   unsigned warps = (unsigned)kir_layout_count(&lay, 'w'), lanes = (unsigned)kir_layout_count(&lay, 'l');
   if (warps > l->k->warps || lanes > l->k->lanes) kir_block(l->k, warps, lanes);

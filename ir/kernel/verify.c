@@ -149,7 +149,9 @@ static bool types(struct verify *v, const struct kir_op *o)
   case KIR_mma_sync: return mma_types(v, o);
   case KIR_pipe: return (o->depth >= 1 && o->depth <= 16) || fail(v, 1, "depth %u", o->depth);
   case KIR_reduce: return (o->i >= 0 && o->i < (int64_t)o->reg2->lay.n_dims && o->sub <= KIR_OR && o->reg->elem == o->reg2->elem) || fail(v, 1, "operand and result do not fit");
-  case KIR_relayout: return (o->reg->elem == o->reg2->elem && o->reg->n_dims == o->reg2->n_dims) || fail(v, 1, "operand and result do not fit");
+  case KIR_relayout:
+    return (o->reg->elem == o->reg2->elem && (o->reg2->n_dims == o->reg->n_dims || (o->arr && o->reg2->n_dims == o->reg->n_dims + 1)) && (!o->arr || o->arr->rank == o->reg2->n_dims)) ||
+           fail(v, 1, "operand and result do not fit");
   case KIR_mma:
     return (o->e->n >= 2 && o->e->a[0] && o->e->a[1] && o->reg->elem == o->inst->c && o->e->a[0]->elem == o->inst->ab && o->e->a[1]->elem == o->inst->ab) || fail(v, 1, "operands do not fit %s", o->inst->name);
   case KIR_copy: case KIR_map:
