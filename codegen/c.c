@@ -224,7 +224,7 @@ static void launch_of(struct cc *c, const char *name, struct cg_launch *l)
 }
 bool cg_c(struct ir_arena *a, const struct kir_kern *k, const struct cg_target *t, const char *head, struct ir_buf *out, struct cg_launch *launch, const char **why)
 {
-  struct cc c = { .a = a, .d = t->kind == CG_OPENCL ? &c_opencl : &c_cuda, .k = k };
+  struct cc c = { .a = a, .d = t->kind == CG_OPENCL ? &c_opencl : &c_cuda, .k = k, .cores = t->cores };
   struct ir_buf args = { 0 }, top = { 0 };
   if (!k->flat) c_fail(&c, "the kern is tiled");
   if (k->syms.n > CG_MAX_SIZES) c_fail(&c, "the kern takes %u sizes; at most %d are passed", k->syms.n, CG_MAX_SIZES);
@@ -234,7 +234,6 @@ bool cg_c(struct ir_arena *a, const struct kir_kern *k, const struct cg_target *
   c_declare_regs(&c);
   digits(&c);
   c_body(&c);
-  if (c.d->warps) ir_buf_printf(&top, "  %s();\n", c_help(&c, "start_next_kernel", IR_f32));
   unit(&c, &top, c.lane, c.d->lane);
   unit(&c, &top, c.warp, c.d->warp);
   scratch(&c, &top);

@@ -54,6 +54,7 @@ struct cc {
   const struct ir_ix *lane, *warp;     /* set when they are used */
   bool exchange, f64;
   bool waited;                         /* for the kernels before this one */
+  unsigned cores;                      /* multiprocessors of the target */
 };
 void c_fail(struct cc *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -257,10 +257,13 @@ static bool touches(const struct kir_op *o)
       if (touches(p)) return true;
   return false;
 }
+/* Behind it the next kernel's blocks may come in, where a multiprocessor has one of this kernel's at most: the kernel after the next cannot come in then, before these
+ * blocks have waited. */
 static void wait_once(struct cc *c)
 {
   if (c->waited || !c->d->warps) return;
   c_line(c, "%s();", c_help(c, "wait_for_earlier_kernels", IR_f32));
+  c_line(c, "if (gridDim.x <= %u) %s();", c->cores, c_help(c, "start_next_kernel", IR_f32));
   c->waited = true;
 }
 static void walk(struct cc *c, const struct kir_block *b)

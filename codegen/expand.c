@@ -1067,6 +1067,7 @@ static void move_block(struct ir_arena *a, const struct kir_block *in, struct ki
 }
 /* Copies of weights come first where the pipe stands at the top of a kernel for CUDA: they do not wait for the kernels before (c_walk.c). */
 enum part { ALL, WEIGHTS, OTHERS };
+enum { DEEP = 4 };
 static bool copies_weights(const struct kir_op *o)
 {
   const struct kir_expr *e = o->e;
@@ -1133,7 +1134,8 @@ static void fill_pipe(struct ex *x, const struct kir_op *o, unsigned d, enum par
   produce_if(x, o, p, part);
   x->e.at = outer;
 }
-/* The first barrier is for re-entry and for memory used before. Depth 1: barrier, copy, wait, barrier, consume. */
+/* The first barrier is for re-entry and for memory used before. Depth 1: barrier, copy, wait, barrier, consume. A deep pipe consumes first: what is copied then is needed
+ * in several trips, and its addresses are computed while the matrix units work; in a shallow one the copy must have the whole trip. */
 static void expand_pipe(struct ex *x, struct kir_op *o)
 {
   struct kir_block *outer = x->e.at;
@@ -1159,9 +1161,10 @@ static void expand_pipe(struct ex *x, struct kir_op *o)
   } else {
     wait_for(x, d - 2);
     barrier(x);
+    if (d >= DEEP) pipe_half(x, o, 1, o->var, ALL);
     produce_if(x, o, ir_ix_addi(o->var, d - 1), ALL);
   }
-  pipe_half(x, o, 1, o->var, ALL);
+  if (d < DEEP) pipe_half(x, o, 1, o->var, ALL);
   x->e.at = outer;
   ir_facts_reset(&x->k->facts, mark);
 }

@@ -89,6 +89,13 @@ static bool compile_cuda(struct job *j, struct ir_arena *a, const struct cg_targ
   c->device.n_images = 2;
   return true;
 }
+/* Do its blocks compute for long? Launched early they would come in wherever the kernel before leaves room, several to one multiprocessor and none to another. */
+static bool long_blocks(const struct pass_kernel *k, const struct cg_launch *l)
+{
+  enum { LONG = 8 << 20 /* operations of a block */ };
+  int64_t work, blocks;
+  return ir_ix_const(kir_nest_work(k->nest), &work) && ir_ix_const(l->blocks, &blocks) && blocks > 0 && work / blocks >= LONG;
+}
 static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, struct failure *f)
 {
   const char *why = NULL;
@@ -105,7 +112,7 @@ static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, struct
   }
   c->device = (struct massrt_device_kernel){ .entry = ir_arena_strdup(a, l.name), .lanes = l.lanes, .warps = l.warps, .n_pointers = l.n_pointers, .n_sizes = l.n_sizes,
                                              .dynamic_bytes = l.dynamic_bytes, .size_bytes = ir_arena_copy(a, l.size_bytes, sizeof l.size_bytes), .images = c->images,
-                                             .overlaps = f->file ? f->file->waits : l.waits };
+                                             .overlaps = (f->file ? f->file->waits : l.waits) && !long_blocks(k, &l) };
   c->shared_bytes = l.shared_bytes;
   if (t->kind == CG_OPENCL) {
     c->text[0] = source;

@@ -1,6 +1,6 @@
 /* CUDA devices through the driver's library, libcuda. One primary context and one stream for each instance; every kernel is a module of its own. Runs whose steps
- * are all the device's are captured once for each shape and launched whole. With MASSC_EARLY_LAUNCH=1 kernels that wait for the one before them themselves
- * (griddepcontrol.wait, as those for sm_90 do) are launched while it still runs; as a rule they are not, for that was slower (docs/abi.md). */
+ * are all the device's are captured once for each shape and launched whole. Kernels that wait for the one before them themselves (griddepcontrol.wait, as those
+ * for sm_90 do) are launched while it still runs; MASSC_EARLY_LAUNCH=0 forbids it (docs/abi.md). */
 #include "runtime/device.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@ typedef unsigned long long cu_ptr;
 struct cu_attr { int id; char pad[4]; union { int i; char pad[64]; } value; };
 struct cu_config { unsigned grid[3], block[3], shared_bytes; void *stream; struct cu_attr *attrs; unsigned n_attrs; };
 enum { OVERLAP_SINCE = 12030 /* the driver's version that records early launches */ };
-enum { ATTR_MAJOR = 75, ATTR_MINOR = 76, ATTR_SHARED_OPTIN = 97, FUNC_SHARED = 8, LAUNCH_OVERLAP = 6, CAPTURE_THREAD = 1 };
+enum { ATTR_MAJOR = 75, ATTR_MINOR = 76, ATTR_SHARED_OPTIN = 97, FUNC_SHARED = 8, FUNC_CARVEOUT = 9 /* per cent of the first cache that is shared memory */, LAUNCH_OVERLAP = 6, CAPTURE_THREAD = 1 };
 
 /* One row per function, in the order of the table. */
 #define FUNCTIONS \
@@ -96,7 +96,7 @@ static int start(struct massrt_device *d, const char *select)
   c->d.arch = (uint32_t)(10 * major + minor);
   CALL(c, "the driver's version", version(&version));
   const char *early = getenv("MASSC_EARLY_LAUNCH");
-  c->early = early && !strcmp(early, "1") && c->f.launch_ex && c->d.arch >= 90 && version >= OVERLAP_SINCE;
+  c->early = !(early && !strcmp(early, "0")) && c->f.launch_ex && c->d.arch >= 90 && version >= OVERLAP_SINCE;
   CALL(c, "no context", retain(&c->context, c->device));
   CALL(c, "no context", current(c->context));
   CALL(c, "no stream", stream(&c->stream, 1));
@@ -137,6 +137,7 @@ static int load_kernel(struct cuda *c, uint32_t i)
   CALL(c, what, function(&c->kernel[i].function, c->kernel[i].module, k->entry));
   if (k->dynamic_bytes) CALL(c, what, function_set(c->kernel[i].function, FUNC_SHARED, (int)k->dynamic_bytes));
   c->kernel[i].overlaps = k->overlaps && c->early && m->arch >= 90;      /* code for sm_80 has no wait */
+  if (c->early) CALL(c, what, function_set(c->kernel[i].function, FUNC_CARVEOUT, 100));      /* kernels with different ones cannot share a multiprocessor */
   return MASSRT_OK;
 }
 static int cuda_load(struct massrt_device *d, const struct massrt_program *p)

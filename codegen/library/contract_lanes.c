@@ -203,6 +203,12 @@ static unsigned stages(const struct plan *p, int64_t ks, double steps)
   while (n > 2 && (double)n > steps + 1) n--;
   return n < 2 ? 2 : (unsigned)n;
 }
+/* Do results of 16 bits, contiguous along the columns, pass through shared memory, so that whole pieces of 16 bytes are stored? */
+static bool leaves_in_pieces(const struct plan *p, const struct tile *q)
+{
+  const struct cg_contract *c = p->c;
+  return ir_elem_bytes(c->item[c->n_items - 1].dst->elem) == 2 && !cg_contract_rows_run(c) && q->rows * q->cols * 4 <= p->t->shared_bytes / 2;
+}
 /* Both operands are of one 16-bit type and run along the last summed axis, in whole pieces of 16 bytes. A constant w is stored so. */
 static struct kir_sched *half(const struct kir_nest *n, struct cg_contract *c, const struct cg_target *t)
 {
@@ -224,6 +230,7 @@ static struct kir_sched *half(const struct kir_nest *n, struct cg_contract *c, c
   while (ks > 16 && cg_round_up(c->ax[k].n, ks) > cg_round_up(c->ax[k].n, ks / 2)) ks /= 2;
   const struct tile *q = cg_contract_whole(c) ? NULL : choose_units(&p, terms, ks);
   if (!q) return NULL;
+  if (q->split > 1 && c->ax[k].n % (2 * ks) == 0) ks *= 2;         /* fewer barriers */
   grid(&p);
   for (unsigned i = 0; i < c->n_ax; i++)
     if (c->ax[i].role == CG_K && (int)i != k && c->ax[i].n != 1 && others++ < 3) add_part(&p, KIR_PIPE, i, 1);
@@ -231,9 +238,9 @@ static struct kir_sched *half(const struct kir_nest *n, struct cg_contract *c, c
   p.s->loops.v[p.s->loops.n - 1].depth = stages(&p, ks, terms / (double)ks);
   loops(&p, KIR_WARP);
   if (q->split > 1) add_part(&p, KIR_WARP, (unsigned)k, ks / q->split);
-  p.s->epi_shared = q->split > 1;
+  p.s->epi_shared = q->split > 1 || leaves_in_pieces(&p, q);
   for (unsigned o = 0; o < 2; o++) {              /* rows of 2*ks bytes: their pieces of 16 go through the banks in turn */
-    struct kir_stage st = { .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = ks == 64 ? 3 << 16 | 3 << 8 | 3 : ks == 32 ? 2 << 16 | 3 << 8 | 3 : 0 };
+    struct kir_stage st = { .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = ks == 128 ? 3 << 16 | 3 << 8 | 4 : ks == 64 ? 3 << 16 | 3 << 8 | 3 : ks == 32 ? 2 << 16 | 3 << 8 | 3 : 0 };
     ir_push(c->a, &p.s->stages, st);
   }
   return others <= 3 && fits(n, p.s, t) ? p.s : NULL;

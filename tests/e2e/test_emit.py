@@ -11,12 +11,12 @@ def emit(model, kind, out, *args):
 
 
 def waits(text):
-    """Whether a CUDA kernel lets the next one start first, and outside of all blocks waits for those before it, once, before it names memory that changes; and whether weights are read before."""
+    """A CUDA kernel waits for those before it outside of all blocks, once, before it names memory that changes, and then lets the next one start if it is small; are weights read before?"""
     parameters, body = re.search(r'extern "C" __global__ .*\n\w+\(([^)]*)\)\n\{\n(.*)', text, re.S).groups()
     pointers = re.findall(r"\*(__restrict__ )?(\w+)", parameters)
     names = lambda weights: "|".join(n for r, n in pointers if bool(r) == weights) or "no such name"
-    assert body.startswith("  start_next_kernel();\n") and body.count("start_next_kernel") == 1, text
-    before, behind = body.split("\n  wait_for_earlier_kernels();\n")
+    before, behind = ("\n" + body).split("\n  wait_for_earlier_kernels();\n")
+    assert re.match(r"  if \(gridDim.x <= \d+\) start_next_kernel\(\);\n", behind) and body.count("start_next_kernel") == 1, text
     assert "wait_for_earlier_kernels" not in before + behind, text
     assert not re.search(rf"\b({names(False)})\b", before) and re.search(rf"\b({names(False)})\b", behind), text
     return bool(re.search(rf"\b({names(True)})\b", before))

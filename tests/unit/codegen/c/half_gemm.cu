@@ -1,8 +1,9 @@
-/* sched contract { loops = grid m/128 n/64, pipe k/64 depth 3, warp m/32 n/32; tile = mma.m16n8k16.f16.f32; x = shared cp.async swz(3, 3, 3); w = shared cp.async swz(3, 3, 3) } */
+/* sched contract { loops = grid m/128 n/64, pipe k/64 depth 3, warp m/32 n/32; tile = mma.m16n8k16.f16.f32; x = shared cp.async swz(3, 3, 3); w = shared cp.async swz(3, 3, 3); epi = shared } */
 #define INF __int_as_float(0x7f800000)
 #define NOT_A_NUMBER __int_as_float(0x7fc00000)
 #define EACH(v, n) _Pragma("unroll") for (int v = 0; v < n; v++)
 typedef struct __align__(8) { float v[2]; } f32x2;
+typedef struct __align__(16) { float v[8]; } f32x8;
 static __device__ __forceinline__ int swz(int i, int bits, int from, int shift) { return i ^ ((i >> (from + shift) & ((1 << bits) - 1)) << from); }
 static __device__ __forceinline__ unsigned shared_address(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
 static __device__ __forceinline__ void cp_async(void *to, const void *from, bool ok) {
@@ -13,6 +14,11 @@ static __device__ __forceinline__ void wait_for_earlier_kernels() {
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
+static __device__ __forceinline__ void start_next_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
 static __device__ __forceinline__ void ldmatrix_4(unsigned *r, const void *row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
 }
@@ -21,27 +27,23 @@ static __device__ __forceinline__ float bits_float(unsigned u) { return __uint_a
 static __device__ __forceinline__ float from_f16(unsigned short h) { float x; asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(h)); return x; }
 static __device__ __forceinline__ unsigned short to_f16(float x) { unsigned short h; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(x)); return h; }
 static __device__ __forceinline__ float f16_round(float x) { return from_f16(to_f16(x)); }
-typedef struct __align__(4) { unsigned short v[2]; } u16x2;
-static __device__ __forceinline__ void start_next_kernel() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
-#endif
-}
+typedef struct __align__(16) { unsigned short v[8]; } u16x8;
 
 extern "C" __global__ void __launch_bounds__(256)
-half_gemm_d4a5632c(const unsigned short *x, const unsigned short *__restrict__ w, const float *__restrict__ b, unsigned short *y, int M)
+half_gemm_749f2a6d(const unsigned short *x, const unsigned short *__restrict__ w, const float *__restrict__ b, unsigned short *y, int M)
 {
-  start_next_kernel();
   const int lane = (int)threadIdx.x;
   const int warp = (int)threadIdx.y;
   extern __shared__ __align__(128) unsigned char scratch[];
   unsigned short *const sx = (unsigned short *)(scratch + 0);
   unsigned short *const sw = (unsigned short *)(scratch + 49152);
+  float *const e = (float *)(scratch + 0);
   int block = (int)blockIdx.x;
   const int gn = block % 48;
   block /= 48;
   const int gm = block;
   f32x2 c[16];
+  f32x8 e1[4];
   unsigned b1[8];
   unsigned a[4];
   #pragma unroll
@@ -59,6 +61,7 @@ half_gemm_d4a5632c(const unsigned short *x, const unsigned short *__restrict__ w
     }
   }
   wait_for_earlier_kernels();
+  if (gridDim.x <= 108) start_next_kernel();
   #pragma unroll
   for (int p_1 = 0; p_1 < 2; p_1++) {
     {
@@ -102,17 +105,30 @@ half_gemm_d4a5632c(const unsigned short *x, const unsigned short *__restrict__ w
       }
     }
   }
+  __syncthreads();
   #pragma unroll
-  for (int j_3 = 0; j_3 < 4; j_3++) {
-    const f32x2 b2 = *(const f32x2 *)(b + gn*64 + (warp % 2)*32 + j_3*8 + (lane % 4)*2);
+  for (int i_4 = 0; i_4 < 2; i_4++) {
     #pragma unroll
-    for (int i_4 = 0; i_4 < 2; i_4++) {
+    for (int i_5 = 0; i_5 < 2; i_5++) {
       #pragma unroll
-      for (int i_5 = 0; i_5 < 2; i_5++) {
-        u16x2 y2;
-        EACH(v, 2) y2.v[v] = to_f16(max_f32(c[i_4*8 + j_3*2 + i_5].v[v] + b2.v[v], 0.0f));
-        if (M >= gm*128 + warp/2*32 + i_4*16 + i_5*8 + lane/4 + 1) *(u16x2 *)(y + gm*393216 + warp*49152 + i_4*49152 + i_5*24576 + lane*768 + gn*64 + j_3*8 - (warp % 2)*49120 - (lane % 4)*766) = y2;
+      for (int j_3 = 0; j_3 < 4; j_3++) {
+        f32x2 e2;
+        EACH(v, 2) e2.v[v] = c[i_4*8 + j_3*2 + i_5].v[v];
+        *(f32x2 *)(e + swz(warp*1024 + i_4*1024 + i_5*512 + lane*16 + j_3*8 - (warp % 2)*992 - (lane % 4)*14, 2, 3, 4)) = e2;
       }
     }
+  }
+  __syncthreads();
+  #pragma unroll
+  for (int i_6 = 0; i_6 < 4; i_6++) {
+    const f32x8 e3 = *(const f32x8 *)(e + swz(warp*1024 + i_6*256 + lane*8, 2, 3, 4));
+    EACH(v, 8) e1[i_6].v[v] = e3.v[v];
+  }
+  const f32x8 b2 = *(const f32x8 *)(b + gn*64 + (lane % 8)*8);
+  #pragma unroll
+  for (int i_7 = 0; i_7 < 4; i_7++) {
+    u16x8 y2;
+    EACH(v, 8) y2.v[v] = to_f16(max_f32(e1[i_7].v[v] + b2.v[v], 0.0f));
+    if (M >= gm*128 + warp*16 + i_7*4 + lane/8 + 1) *(u16x8 *)(y + gm*393216 + warp*49152 + i_7*12288 + lane*384 + gn*64 - (lane % 8)*376) = y2;
   }
 }
