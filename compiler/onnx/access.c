@@ -168,8 +168,7 @@ bool onnx_ints(struct onnx_ctx *c, const char *name, int slot, struct onnx_ints 
   *out = (struct onnx_ints){ true, k, v };
   return true;
 }
-/* The value outside that a body's parameter stands for: itself where that is no captured one. */
-static struct ir_value *outermost(struct onnx_ctx *c, struct ir_value *v)
+struct ir_value *onnx_outermost(struct onnx_ctx *c, struct ir_value *v)
 {
   for (struct onnx_frame *f = c->im->frame; f; f = f->up)
     for (uint32_t i = 0; i < f->outer.n; i++)
@@ -185,7 +184,7 @@ static struct ir_node *bind_of(struct ir_value *v)
 /* Behind v, where all of its readers can see it; they read the bind's result from here on. */
 bool onnx_bind(struct onnx_ctx *c, struct ir_value *v, int64_t lo, int64_t hi, const struct ir_ix *most, const struct ir_ix *const **out)
 {
-  struct ir_value *o = outermost(c, v);
+  struct ir_value *o = onnx_outermost(c, v);
   int64_t n;
   if (o->type->rank > 1 || !ir_type_static(o->type, NULL, &n) || n > 64) return false;
   if (o->def && o->def->op == IR_OP_bind) { *out = ir_attr_find(o->def, "syms")->ix; return true; }

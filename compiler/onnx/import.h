@@ -72,6 +72,8 @@ bool onnx_inline_graph(struct onnx_ctx *c, const Onnx__GraphProto *g);
 bool onnx_run_graph(struct onnx_ctx *c, const Onnx__GraphProto *g, struct ir_value *const *in, unsigned n_in, struct ir_value **out, unsigned n_out);
 void onnx_frame_enter(struct onnx_ctx *c, struct onnx_frame *f);      /* nodes go into f->g from here on, until */
 void onnx_frame_leave(struct onnx_ctx *c);
+/* The value outside that a body's parameter stands for: itself where that is no captured one. */
+struct ir_value *onnx_outermost(struct onnx_ctx *c, struct ir_value *v);
 struct ir_value *onnx_capture(struct onnx_importer *im, struct ir_value *v);    /* v in the graph that is being made; NULL stays NULL */
 /* The attribute by which the node that calls this function body gives `name`; NULL: it does not, nor has the function a default. */
 const Onnx__AttributeProto *onnx_scope_attr(const struct onnx_scope *s, const char *name);

@@ -2,6 +2,7 @@
  * count is written out. All else is the core's loop; an If is two of them, with count 1 or 0. */
 #include "compiler/onnx/loop.h"
 #include "compiler/onnx/rows.h"
+#include <math.h>
 #include <string.h>
 
 static bool subgraph(struct onnx_ctx *c, const char *name, const Onnx__GraphProto **out)
@@ -108,29 +109,119 @@ static const struct ir_ix *trip_expression(struct onnx_ctx *c)
   if (is_true(cond)) return n;
   return onnx_number(c, 1, &p) ? onnx_read_size(c, ir_ix_select(ir_ix_eq0(p), onnx_k(c, 0), n)) : NULL;
 }
-static bool rolled(struct onnx_ctx *c, const Onnx__GraphProto *g)
+/* ---- the most iterations that a condition allows: it compares a counter with something that the body does not change ---- */
+static struct ir_value *uncast(struct ir_value *v)
+{
+  while (v->def && (v->def->op == IR_OP_cast || v->def->op == IR_OP_reshape) && v->def->in[0]->type->elem != IR_bool && !onnx_is_float(v->def->in[0])) v = v->def->in[0];
+  return v;
+}
+static bool plus_const(struct ir_value *v, struct ir_value **base, int64_t *by)
+{
+  double k;
+  *base = uncast(v);
+  *by = 0;
+  const struct ir_node *d = (*base)->def;
+  if (!d || d->op != IR_OP_add) return true;
+  for (unsigned i = 0; i < 2; i++)
+    if (ir_value_is_splat(d->in[i], &k) && fabs(k) < 1 << 30) { *base = uncast(d->in[1 - i]); *by = (int64_t)k; return true; }
+  return false;
+}
+/* v, in the body, is from + by*i in iteration i. */
+static bool counts(const struct onnx_loop *l, struct ir_value *v, struct ir_value *const *next, int64_t *from, int64_t *by)
+{
+  struct ir_value *base, *again;
+  int64_t add, k;
+  unsigned n;
+  if (!plus_const(v, &base, &add)) return false;
+  if (base == l->i) { *from = add; *by = 1; return true; }
+  for (unsigned s = 0; s < l->n_state; s++)
+    if (l->state[s] == base && next[s] && plus_const(next[s], &again, by) && again == base && *by > 0 && ir_value_const_ints(l->init[s], 1, &k, &n) && n == 1 && k > -(1 << 30) && k < 1 << 30) {
+      *from = k + add;
+      return true;
+    }
+  return false;
+}
+static const struct ir_ix *limit_of(struct onnx_ctx *c, const struct onnx_loop *l, struct ir_value *v)
+{
+  struct onnx_ixs form;
+  struct ir_value *o = onnx_outermost(c, uncast(v));
+  if (o->graph == l->frame.g && !o->form) return NULL;
+  if (!onnx_form(c, o, &form) || form.n != 1) return NULL;
+  for (uint32_t s = l->late; s < c->m->late.n && o->graph == l->frame.g; s++)
+    if (ir_ix_uses(form.v[0], c->m->late.v[s].sym)) return NULL;
+  return form.v[0];
+}
+/* cond holds behind iteration i only while from + by*i < limit: that is one iteration, and one more for each such i. */
+static const struct ir_ix *most_trips(struct onnx_ctx *c, const struct onnx_loop *l, struct ir_value *cond, struct ir_value *const *next, unsigned depth)
+{
+  const struct ir_node *d = uncast(cond)->def;
+  int64_t from, by;
+  if (!d || depth > 8) return NULL;
+  if (d->op == IR_OP_and) {
+    const struct ir_ix *a = most_trips(c, l, d->in[0], next, depth + 1), *b = most_trips(c, l, d->in[1], next, depth + 1);
+    return a && b ? ir_ix_min(a, b) : a ? a : b;
+  }
+  if ((d->op != IR_OP_lt && d->op != IR_OP_le) || ir_elem_class(d->in[0]->type->elem) == 'F' || !counts(l, d->in[0], next, &from, &by)) return NULL;
+  const struct ir_ix *limit = limit_of(c, l, d->in[1]);
+  if (!limit) return NULL;
+  const struct ir_ix *more = ir_ix_divi(ir_ix_addi(limit, by - 1 - from + (d->op == IR_OP_le)), by);
+  return ir_ix_addi(ir_ix_max(more, onnx_k(c, 0)), 1);
+}
+/* The first `done` places of a stack, which has room for all iterations that there may be. */
+static struct ir_value *front(struct onnx_ctx *c, struct ir_value *v, struct ir_value *done)
+{
+  const struct ir_ix *start[IR_MAX_RANK], *dim[IR_MAX_RANK], *const *n;
+  int64_t step[IR_MAX_RANK];
+  if (!onnx_bind(c, done, 0, INT32_MAX, v->type->dim[0], &n)) return NULL;
+  for (unsigned d = 0; d < v->type->rank; d++) {
+    start[d] = onnx_k(c, 0);
+    step[d] = 1;
+    dim[d] = d ? v->type->dim[d] : n[0];
+  }
+  return onnx_slice(c, v, start, step, dim);
+}
+/* *again: it ends by a condition and stacks, so it counts what it has done in one more carried value, *most times at most. Set where that is found out. */
+static bool rolled(struct onnx_ctx *c, const Onnx__GraphProto *g, bool *again, const struct ir_ix **most)
 {
   unsigned carried = c->n_in - 2, n_out = (unsigned)g->n_output, scans = n_out - 1 - carried;
-  struct ir_value **in = IR_NEWN(c->arena, struct ir_value *, carried + 2), **out = IR_NEWN(c->arena, struct ir_value *, n_out + 1), **r = IR_NEWN(c->arena, struct ir_value *, n_out + 1);
+  struct ir_value **in = IR_NEWN(c->arena, struct ir_value *, carried + 2), **out = IR_NEWN(c->arena, struct ir_value *, n_out + 1), **r = IR_NEWN(c->arena, struct ir_value *, n_out + 2);
+  struct ir_value **init = IR_NEWN(c->arena, struct ir_value *, carried + 1);
   struct onnx_loop l;
-  const struct ir_ix *trips = scans ? trip_expression(c) : NULL;
+  const struct ir_ix *trips = !scans ? NULL : *again ? *most : trip_expression(c);
   int64_t far = INT64_MAX;
   struct ir_value *count = onnx_in(c, 0) ? ir_cast(c->b, scalar(c, c->in[0]), IR_i64) : ir_const_ints(c->b, IR_i64, 0, NULL, &far);
-  if (scans && !trips) return onnx_bad(c, IR_M0303, "the number of iterations is known at run time only, and with it the size of what the loop stacks");
-  TRY(onnx_loop_begin(c, &l, trips, count, onnx_in(c, 1) ? scalar(c, c->in[1]) : NULL, c->in + 2, carried));
+  memcpy(init, c->in + 2, carried * sizeof *init);
+  init[carried] = onnx_const(c, IR_i64, 0);
+  TRY(onnx_loop_begin(c, &l, trips, count, onnx_in(c, 1) ? scalar(c, c->in[1]) : NULL, init, carried + *again));
   in[0] = l.i;
   in[1] = l.cond_in;
   for (unsigned k = 0; k < carried; k++) in[k + 2] = l.state[k];
   bool ok = onnx_run_graph(c, g, in, carried + 2, out, n_out), steady = false;
   if (ok) {
     steady = is_true(out[0]) || out[0] == l.cond_in;
-    if (scans && !steady) ok = onnx_bad(c, IR_M0303, "the loop ends by a condition computed at run time, and with it the size of what it stacks");
+    const struct ir_ix *bound = scans && !steady && !*again && out[0] ? most_trips(c, &l, out[0], out + 1, 0) : NULL;
+    if (scans && !trips && !bound) ok = onnx_bad(c, IR_M0303, "the number of iterations is known at run time only, and with it the size of what the loop stacks");
+    if (ok && scans && !steady && !*again) {
+      onnx_loop_drop(c);
+      *again = true;
+      *most = !trips ? bound : bound ? ir_ix_min(trips, bound) : trips;
+      return true;
+    }
     for (unsigned k = 0; ok && k < carried; k++) ok = same_types(c, "a carried value", l.state[k], out[k + 1]);
     if (ok && out[0]) out[0] = scalar(c, out[0]);
   }
   if (!ok) { onnx_loop_drop(c); return false; }
-  TRY(onnx_loop_end(c, &l, out[0], out + 1, out + 1 + carried, scans, r));
-  for (unsigned k = 0; k < c->n_out && k < carried + scans; k++) c->out[k] = r[k];
+  struct ir_value **state = out + 1, **stacks = out + 1 + carried;
+  if (*again) {
+    state = IR_NEWN(c->arena, struct ir_value *, carried + 1);
+    memcpy(state, out + 1, carried * sizeof *state);
+    state[carried] = onnx_2(c, IR_OP_add, l.state[carried], onnx_const(c, IR_i64, 1));
+  }
+  TRY(onnx_loop_end(c, &l, out[0], state, stacks, scans, r));
+  for (unsigned k = 0; k < c->n_out && k < carried; k++) c->out[k] = r[k];
+  for (unsigned k = carried; k < c->n_out && k < carried + scans; k++)
+    TRY((c->out[k] = *again ? front(c, r[k + 1], r[carried]) : r[k]) != NULL);
+  *again = false;
   return true;
 }
 bool import_loop(struct onnx_ctx *c)
@@ -145,7 +236,9 @@ bool import_loop(struct onnx_ctx *c)
   if (g->n_input != c->n_in || g->n_output + 1 < c->n_in) return onnx_bad(c, IR_M0203, "its body has %zu inputs and %zu outputs for %u operands", g->n_input, g->n_output, c->n_in);
   bool counted = onnx_in(c, 0) && ir_value_const_ints(c->in[0], 1, &trips, &n) && n == 1 && trips <= UNROLL_TRIPS, known = false;
   if (counted && (trips <= 1 || (uint64_t)trips * g->n_node <= UNROLL_NODES)) TRY(unrolled(c, g, trips, &known));
-  return known || rolled(c, g);
+  bool again = false;
+  const struct ir_ix *most = NULL;
+  return known || (rolled(c, g, &again, &most) && (!again || rolled(c, g, &again, &most)));
 }
 
 /* ---- Scan (from opset 9 on): states, then sequences that are read one place an iteration ---- */

@@ -69,6 +69,20 @@ def loop_until_a_condition():
                  [("x", F, ["n", 4])], ["y", "k"], {"limit": np.float32(100), "zero": np.int64(0), "one": np.int64(1)}), [{"x": np.abs(normal(3, 4))}, {"x": 100 * np.abs(normal(7, 4))}])
 
 
+def loop_that_stacks_until_a_condition():
+    """tf2onnx's while: counters in int32, a limit that is a size, a condition on data as well; the count is absent, the largest integer, or a bound."""
+    body = h.make_graph([h.make_node("Gather", ["x", "time"], ["xi"], axis=0), h.make_node("Add", ["state", "xi"], ["sum"]), h.make_node("Tanh", ["sum"], ["next"]), h.make_node("Add", ["time", "one"], ["time1"]),
+                         h.make_node("Less", ["time1", "steps"], ["c0"]), h.make_node("ReduceSum", ["next"], ["total"], keepdims=0), h.make_node("Less", ["total", "limit"], ["c1"]), h.make_node("And", ["c0", "c1"], ["c_out"]),
+                         h.make_node("Identity", ["next"], ["kept"])], "body",
+                        [info("i", T.INT64, []), info("c_in", T.BOOL, []), info("state", F, ["n"]), info("time", T.INT32, [])], [info("c_out", T.BOOL, []), info("next", F, ["n"]), info("time1", T.INT32, []), info("kept", F, ["n"])])
+    for count in "", "far", "k":
+        nodes = [h.make_node("Shape", ["x"], ["xs"]), h.make_node("Gather", ["xs", "first"], ["t"], axis=0), h.make_node("Cast", ["t"], ["steps"], to=T.INT32), h.make_node("Less", ["zero", "steps"], ["some"]),
+                 h.make_node("Gather", ["x", "first"], ["x0"], axis=0), h.make_node("Loop", [count, "some", "x0", "zero"], ["y", "at", "all"], body=body), h.make_node("Transpose", ["all"], ["z"], perm=[1, 0])]
+        w = {"first": np.int64(0), "zero": np.int32(0), "one": np.int32(1), "limit": np.float32(2.5), "far": np.int64(2**63 - 1)}
+        m = model(nodes, [("x", F, ["steps_", "n"]), ("k", T.INT64, [])], ["y", "at", "z"], w, opset=12)
+        agrees(m, [{"x": normal(t, n, seed=t), "k": np.array(k)} for t, n, k in ((1, 4, 9), (7, 4, 3), (30, 5, 100), (12, 3, 12))])
+
+
 def branches_chosen_at_run_time():
     yes = h.make_graph([h.make_node("MatMul", ["x", "w"], ["t"])], "yes", [], [info("t", F, ["n", 5])])
     no = h.make_graph([h.make_node("MatMul", ["x", "v"], ["e0"]), h.make_node("Tanh", ["e0"], ["e"])], "no", [], [info("e", F, ["n", 5])], [nh.from_array(normal(4, 5, seed=1), "v")])
@@ -370,7 +384,7 @@ def check_counts_what_is_known():
 dynamic_sizes = [sizes_computed_in_a_loop, nms_as_tf2onnx_writes_it, multiclass_nms_as_paddle2onnx_writes_it, batched_nms_of_centers, places_of_non_zeros, unique_of_data, shapes_computed_from_data]
 
 
-for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
+for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, loop_that_stacks_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
         resize_by_scales, resize_by_computed_scales, grid_sample, roi_align, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
         microsoft_maps, microsoft_fused, microsoft_bert, *dynamic_sizes, profile_of_every_step, check_counts_what_is_known:
     cases.append((f.__name__, f))
