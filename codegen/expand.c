@@ -698,7 +698,8 @@ static void fragment(struct mma *m, struct site *s, const struct kir_layout *l, 
   *s = (struct site){ .lanes = (unsigned)kir_layout_count(l, 'v'), .lay = l, .reg = num(x, 0) };
   if (s->lanes > 1) s->v = place(x, s->lanes);
   unsigned own = f.n;
-  f.n += own_factors(l, d ? 'j' : 'i', f.f + f.n);
+  struct factor in[MAX_FACTORS];
+  cut(in, own_factors(l, d ? 'j' : 'i', in), m->ax[d], m->n_ax[d], 1, &f);       /* a line of pixels may be shorter than the instruction's 8 rows */
   name_digits(x, s, &f, own, d ? "j" : "i");
   coordinates(x, s, f.f, f.n, m->ax[d], m->n_ax[d]);
   other_dims(m, s);
@@ -730,18 +731,21 @@ static enum { NO_MATRIX, ROWS_OF_K, ROWS_ACROSS } by_ldmatrix(const struct mma *
   if (runs_along_k(m, e->at[n - 1])) return ROWS_OF_K;
   return n > 1 && e->at[n - 2] == m->kvar && m->n_ax[d] == 1 && e->at[n - 1] == m->ax[d][0].var ? ROWS_ACROSS : NO_MATRIX;
 }
-/* One 8x8 matrix per register; lane 8q+r gives the address of row r of matrix q. The fragment's digits, seen as addresses: a digit 8l4 is the row; 4l1 and v lie
- * inside of a row (transposed, it is the other way round); a register digit of stride s is a digit of lane/8. pair: a digit of repetitions, whose last bit
+/* One 8x8 matrix per register; lane 8q+r gives the address of row r of matrix q. The fragment's digits, seen as addresses: a digit 8l4 is the row, or those that it was cut
+ * into; 4l1 and v lie inside of a row (transposed, it is the other way round); a register digit of stride s is a digit of lane/8. pair: a digit of repetitions, whose last bit
  * takes part, so that one instruction fetches two fragments; it stands for the number of the pair then. */
 static void emit_ldmatrix(struct mma *m, const struct site *s, unsigned d, const struct kir_expr *e, struct kir_reg *r, const struct ir_ix *first, const struct ir_ix *pair)
 {
   struct ex *x = m->x;
-  const struct ir_ix *from[8], *to[8], *ix[2];
+  const struct ir_ix *from[16], *to[16], *ix[2];
   unsigned n = 0;
   int64_t regs = kir_layout_count(s->lay, 'r');
   bool across = by_ldmatrix(m, e, d) == ROWS_ACROSS;
-  from[n] = unit(x, 'l', 8, 4);
-  to[n++] = across ? num(x, 0) : unit(x, 'l', 8, 1);
+  for (int32_t stride = 4; stride < 32; stride *= 2)
+    for (int32_t ext = 2; ext * stride <= 32; ext *= 2) {
+      from[n] = unit(x, 'l', ext, stride);
+      to[n++] = across ? num(x, 0) : unit(x, 'l', ext, stride / 4);
+    }
   from[n] = unit(x, 'l', 4, 1);
   to[n++] = num(x, 0);
   from[n] = s->v;

@@ -188,6 +188,10 @@ START_TEST(matrix_units)               /* on CUDA; OpenCL takes lanes */
   check("contract", 0, NULL, 0,
         "nest @p(x: %s[1, 96, 7, 7] @ c1 + 672*c2 + 96*c3 elems 4704, w: %s[40, 96, 1, 1] const, r: f32[1, 40, 7, 7] @ c1 + 280*c2 + 40*c3 elems 1960, y: %s[1, 40, 7, 7] @ c1 + 280*c2 + 40*c3 elems 1960 out) { "
         "t[o < 40, h < 7, q < 7] = sum[c < 96] f32(x[0, c, h, q])*f32(w[o, c, 0, 0]) y[o < 40, h < 7, q < 7] at [0, o, h, q] = %s(t[o, h, q] + r[0, o, h, q]) }", t, t, t, t);
+  /* lines of three pixels: a fragment of eight rows holds parts of two */
+  check("contract", 0, NULL, 0,
+        "nest @s(x: %s[2, 5, 3, 32], w: %s[24, 32, 3, 1] const, y: %s[2, 5, 3, 24] out) { t[n < 2, h < 5, q < 3, o < 24] = sum[c < 32, i < 3] f32(x[n, h + i - 1, q, c] else 0)*f32(w[o, c, i, 0]) "
+        "y[n < 2, h < 5, q < 3, o < 24] = %s(t[n, h, q, o]) }", t, t, t, t);
   /* one row: a dense layer behind an image; on OpenCL not a tile's work */
   check(NULL, 0, NULL, 0,
         "nest @d(x: %s[1, 64, 3, 2] @ c1 + 128*c2 + 64*c3 elems 384, w: %s[70, 64, 3, 2] const, b: f32[70] const, y: f32[1, 70] out) { t[n < 70] = sum[c < 64, i < 3, j < 2] f32(x[0, c, i, j])*f32(w[n, c, i, j]) "
