@@ -2,7 +2,7 @@
  *
  * A group has an anchor (a contraction, reduction, window or composite; or none) and grows downwards by maps over the anchor's index space: bias, activation,
  * residual. Movement dissolves into the index expressions of its readers: every reader gets its own copy of the node (outline); a result of the graph has no reader,
- * so what moves elements into it takes the maps that only it reads. So does widening what is stored in a narrow type. A reduction takes the maps that only it reads; reductions of the same trailing axes and the maps between them are one group of rows (norms, softmax in pieces). Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
+ * so what moves elements into it takes the maps that only it reads. Paddings and views take those in front of them. So does widening what is stored in a narrow type. A reduction takes the maps that only it reads; reductions of the same trailing axes and the maps between them are one group of rows (norms, softmax in pieces). Greedy in model order: the greatest gain is always to keep a result in registers, so no cost is compared yet.
  * Legal: no path leaves a group and comes back. Searched over groups upwards, with order numbers as a bound; a search of over 4096 groups counts as a no.
  * Requires: layout. Keeps: values. Result: node->scratch is the node's struct pass_fusion. */
 #include "passes/fuse.h"
@@ -155,6 +155,20 @@ static void take_maps(struct pass_ctx *c, struct pass_fusion *f, struct ir_value
   for (uint32_t k = 0; k < p->nodes.n; k++) join(c, f, p->nodes.v[k]);
   p->nodes.n = 0;
 }
+static bool only_moves(const struct pass_fusion *f)
+{
+  for (uint32_t k = 0; k < f->nodes.n; k++)
+    if (f->nodes.v[k]->op != IR_OP_pad && f->nodes.v[k]->op != IR_OP_view) return false;
+  return true;
+}
+/* Paddings and views that only n, another one, reads: n reads at its own places through theirs. */
+static void take_moves(struct pass_ctx *c, struct pass_fusion *f, const struct ir_node *n)
+{
+  struct pass_fusion *p = group_of(n->in[0]);
+  if (!p || !only_moves(p) || bind_between(c, p->first, f->first) || !same_place(p, n) || !pass_one_use(n->in[0]) || f->nodes.n + p->nodes.n > 64) return;
+  for (uint32_t k = 0; k < p->nodes.n; k++) join(c, f, p->nodes.v[k]);
+  p->nodes.n = 0;
+}
 static bool join_producer(struct pass_ctx *c, struct ir_node *n)
 {
   struct pass_fusion *best = NULL;
@@ -194,6 +208,7 @@ void pass_fuse_node(struct pass_ctx *c, struct ir_node *n)
   f->row = f->reduced ? n->in[0]->type : NULL;
   bool moves = n->op == IR_OP_reshape || n->op == IR_OP_transpose || n->op == IR_OP_slice;       /* a result: it has no reader to dissolve into */
   if (n->op == IR_OP_reduce || moves) take_maps(c, f, n->in[0]);
+  if (n->op == IR_OP_pad || n->op == IR_OP_view) take_moves(c, f, n);
 }
 bool pass_fuse(struct pass_ctx *c)
 {

@@ -131,15 +131,23 @@ static bool halo_serves(struct kir_nest_builder *b, const struct kir_arr *a, con
 struct kir_expr *kir_value_or(struct kir_nest_builder *b, const struct ir_value *v, const struct ir_ix *const *c, struct kir_expr *outside)
 {
   struct state s = *find(b, v);
-  const struct ir_ix *inside = ir_ix_int(b->nest->ixs, 1);
+  const struct ir_ix *inside = ir_ix_int(b->nest->ixs, 1), *open[2 * IR_MAX_RANK];
+  unsigned n = 0;
   for (unsigned d = 0; d < v->type->rank; d++) {
-    const struct ir_ix *last = ir_ix_addi(kir_dim(b, v->type->dim[d]), -1);
-    if (!ir_known_ge0(&b->nest->facts, c[d])) inside = ir_ix_mul(inside, ir_ix_ge0(c[d]));
-    if (!ir_known_ge0(&b->nest->facts, ir_ix_sub(last, c[d]))) inside = ir_ix_mul(inside, ir_ix_ge0(ir_ix_sub(last, c[d])));
+    const struct ir_ix *bound[2] = { c[d], ir_ix_sub(ir_ix_addi(kir_dim(b, v->type->dim[d]), -1), c[d]) };
+    for (unsigned i = 0; i < 2; i++) {
+      if (ir_known_ge0(&b->nest->facts, bound[i])) continue;
+      inside = ir_ix_mul(inside, ir_ix_ge0(bound[i]));
+      open[n++] = bound[i];
+    }
   }
-  if (ir_ix_is(inside, 1)) return kir_value(b, v, c);
+  if (!n) return kir_value(b, v, c);
   if ((s.how == STORED || s.how == TEMP) && outside->kind == KIR_E_CONST) return kir_read(b->nest, s.arr, c, halo_serves(b, s.arr, c, outside) ? NULL : outside);
-  return kir_select(b->nest, inside, kir_value(b, v, c), outside);
+  uint32_t mark = ir_facts_mark(&b->nest->facts);
+  for (unsigned i = 0; i < n; i++) ir_facts_push(&b->nest->facts, open[i]);       /* what is read there may count on them */
+  struct kir_expr *r = kir_value(b, v, c);
+  ir_facts_reset(&b->nest->facts, mark);
+  return kir_select(b->nest, inside, r, outside);
 }
 
 /* ---- statements ---- */
