@@ -23,7 +23,7 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
   if (t->lanes < 2 || !take(&s, a, (struct kir_nest *)n, &why)) return NULL;     /* the nest's table gets symbols, the nest stays */
   for (unsigned i = 0; i < s.n_axes && results < RESULTS; i++) results *= cg_space_extent(&s, i);
   if (results < RESULTS && cg_window_taps(&s) > TAPS) return NULL;
-  struct kir_sched *r = cg_map_lanes_record(a, 1, t);
+  struct kir_sched *r = cg_map_lanes_record(a, 1, 1, t);
   r->kind = "each";
   return r;
 }
