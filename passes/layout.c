@@ -47,9 +47,19 @@ static bool spreads(const struct pass_ctx *c, const struct ir_node *n)
   const char *spec = ir_attr_get_str(n, "spec"), *y = strchr(spec, ',') + 1, *r = strstr(spec, "->") + 2;
   return r[0] == spec[0] && !strchr(r, spec[1]) && memchr(y, spec[1], n->in[1]->type->rank) && memchr(y, r[1], n->in[1]->type->rank);
 }
+/* What only convolutions read is stored as they want it by whoever makes it, if that is a kernel which can store anywhere. */
+static bool feeds(const struct pass_ctx *c, const struct ir_node *n)
+{
+  const struct ir_value *v = n->out[0];
+  if (!c->target->channels_last || !v->uses.n || ir_value_is_result(v)) return false;
+  if (!ir_op_is_map(n->op) && n->op != IR_OP_cast && n->op != IR_OP_pad && n->op != IR_OP_view) return false;
+  for (uint32_t i = 0; i < v->uses.n; i++)
+    if (!starts(c, v->uses.v[i]) || v->uses.v[i]->in[0] != v) return false;
+  return true;
+}
 static bool continues(const struct pass_ctx *c, const struct ir_node *n)
 {
-  if (starts(c, n) || spreads(c, n)) return true;
+  if (starts(c, n) || spreads(c, n) || feeds(c, n)) return true;
   if (ir_op_is_map(n->op) || n->op == IR_OP_cast || n->op == IR_OP_concat || n->op == IR_OP_transfer || n->op == IR_OP_window) {
     for (unsigned i = 0; i < n->n_in; i++) {
       const struct need *k = n->in[i]->scratch;

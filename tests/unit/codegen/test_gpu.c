@@ -198,6 +198,24 @@ START_TEST(matrix_units)               /* on CUDA; OpenCL takes lanes */
         "y[n < 70] at [0, n] = max(t[n] + b[n], 0.0) }", t, t);
 }
 END_TEST
+/* Convolutions of three channels as pass unfold leaves them: the value whose channels are the taps of a line, 16 bytes a store, and the convolution of it. */
+START_TEST(few_channels)
+{
+  static const struct { int h, w, k, s, p, o; } v[] = { { 21, 23, 11, 4, 2, 40 }, { 17, 30, 7, 2, 3, 64 }, { 9, 14, 3, 1, 1, 32 }, { 11, 8, 3, 2, 0, 24 } };
+  static const char *const e[] = { "f16", "bf16" };
+  const char *t = e[_i % 2];
+  int i = _i / 2, h = v[i].h, w = v[i].w, k = v[i].k, s = v[i].s, p = v[i].p, o = v[i].o, oh = (h + 2*p - k)/s + 1, ow = (w + 2*p - k)/s + 1, c = (3*k + 7)/8*8 < 16 ? 16 : (3*k + 7)/8*8;
+  wanted_inst = NULL;
+  check("map", 0, NULL, 0,
+        "nest @u(x: f32[2, 3, %d, %d], y: %s[2, %d, %d, %d] @ %d*c0 + c1 + %d*c2 + %d*c3 elems %d out) { y[n < 2, o < %d, h < %d, w < %d] = %s(if([o < %d], x[n, o %% 3, h, %d*w + o/3 - %d] else 0.0, 0.0)) }",
+        h, w, t, c, h, ow, c*h*ow, c*ow, c, 2*c*h*ow, c, h, ow, t, 3*k, s, p);
+  wanted_inst = "mma";
+  check("contract", 0, NULL, 0,
+        "nest @c(x: %s[2, %d, %d, %d] @ %d*c0 + c1 + %d*c2 + %d*c3 elems %d, w: %s[%d, %d, %d, 1] const, b: f32[%d] const, y: %s[2, %d, %d, %d] @ %d*c0 + c1 + %d*c2 + %d*c3 elems %d out) { "
+        "t[n < 2, o < %d, h < %d, w < %d] = sum[c < %d, i < %d] f32(x[n, c, %d*h + i - %d, w] else 0)*f32(w[o, c, i, 0]) y[n < 2, o < %d, h < %d, w < %d] = %s(max(t[n, o, h, w] + b[o], 0.0)) }",
+        t, c, h, ow, c*h*ow, c*ow, c, 2*c*h*ow, t, o, c, k, o, t, o, oh, ow, o*oh*ow, o*ow, o, 2*o*oh*ow, o, oh, ow, c, k, s, p, o, oh, ow, t);
+}
+END_TEST
 START_TEST(grouped)
 {
   check(NULL, 0, NULL, 0,
@@ -239,6 +257,7 @@ static void add(TCase *t)
   tcase_add_test(t, products);
   tcase_add_loop_test(t, convolutions, 0, 5);
   tcase_add_loop_test(t, matrix_units, 0, 2);
+  tcase_add_loop_test(t, few_channels, 0, 8);
   tcase_add_test(t, grouped);
   tcase_add_test(t, plain);
 }
