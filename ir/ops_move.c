@@ -95,7 +95,50 @@ static struct kir_expr *reshape_nest(struct kir_nest_builder *b, const struct ir
   }
   return kir_value(b, n->in[0], at);
 }
-static bool reshape_form(struct ir_module *m, struct ir_node *n) { return n->out[0]->type->rank <= 1 && same_form(m, n); }
+/* Where the elements numbered at[] of a transpose's or slice's result stand in its operand; the sizes of both are known. */
+static bool moved(struct ir_module *m, const struct ir_node *n, int64_t *at, unsigned count)
+{
+  const struct ir_value *x = n->in[0], *y = n->out[0];
+  int64_t from[IR_MAX_RANK], to[IR_MAX_RANK], start[IR_MAX_RANK], step[IR_MAX_RANK], unused;
+  const int64_t *perm = NULL;
+  unsigned rank = y->type->rank;
+  if (!ir_type_static(x->type, from, &unused) || !ir_type_static(y->type, to, &unused)) return false;
+  if (n->op == IR_OP_transpose) ir_attr_get_ints(n, "perm", &perm);
+  for (unsigned d = 0; d < rank && !perm; d++)
+    if (!ir_ix_const(attr_ix(m, n, "start", d), &start[d]) || !ir_ix_const(attr_ix(m, n, "step", d), &step[d])) return false;
+  for (unsigned i = 0; i < count; i++) {
+    int64_t c[IR_MAX_RANK], rest = at[i];
+    for (unsigned d = rank; d-- > 0; rest /= to[d]) {
+      int64_t k = rest % to[d];
+      c[perm ? (unsigned)perm[d] : d] = perm ? k : start[d] + step[d] * k;
+    }
+    at[i] = 0;
+    for (unsigned d = 0; d < rank; d++) at[i] = at[i] * from[d] + c[d];
+  }
+  return true;
+}
+/* A list that is cut, turned and laid out anew in higher rank, as PyTorch's exporters reverse the pads of F.pad. */
+static bool moved_form(struct ir_module *m, struct ir_node *n)
+{
+  const struct ir_ix *r[64];
+  const struct ir_value *v = n->in[0];
+  int64_t at[64], count;
+  if (!ir_type_static(n->out[0]->type, NULL, &count) || count > 64) return false;
+  for (int64_t i = 0; i < count; i++) at[i] = i;
+  for (unsigned depth = 0; !v->form; depth++) {
+    const struct ir_node *d = v->def;
+    if (depth == 16 || !d || (d->op != IR_OP_reshape && d->op != IR_OP_transpose && d->op != IR_OP_slice)) return false;
+    if (d->op != IR_OP_reshape) TRY(moved(m, d, at, (unsigned)count));
+    v = d->in[0];
+  }
+  for (int64_t i = 0; i < count; i++) {
+    if (at[i] < 0 || at[i] >= v->form_n) return false;
+    r[i] = v->form[at[i]];
+  }
+  op_set_form(m, n->out[0], r, (unsigned)count);
+  return true;
+}
+static bool reshape_form(struct ir_module *m, struct ir_node *n) { return n->out[0]->type->rank <= 1 && (same_form(m, n) || moved_form(m, n)); }
 const struct ir_op_def ir_def_reshape = {
   .name = "reshape", .class = IR_C_MOVE, .min_in = 1, .max_in = 1, .n_out = 1, .attrs = { { "dims", IR_A_IXS, false, NULL } },
   .infer = reshape_infer, .form = reshape_form, .nest = reshape_nest,

@@ -157,6 +157,21 @@ def resize_by_scales():
         agrees(model([node], [("x", F, [1, 8, "h", "w"])], ["y"], {"scales": np.array([1, 1, *scales], np.float32)}), [{"x": normal(1, 8, 10, 12)}, {"x": normal(1, 8, 5, 7)}], limit=3e-5)
 
 
+def pads_as_pytorch_writes_them():
+    """F.pad up to a multiple of 4: a list that is filled up, laid out in pairs, reversed, turned and flattened; a size like others in the end."""
+    one = lambda k: np.array([k])
+    nodes = [h.make_node("Shape", ["x"], ["s"]), h.make_node("Gather", ["s", "i1"], ["h"], axis=0), h.make_node("Gather", ["s", "i2"], ["w"], axis=0)]
+    for d in "h", "w":
+        nodes += [h.make_node("Mod", [d, "four"], [d + "m"]), h.make_node("Sub", ["four", d + "m"], [d + "r"]), h.make_node("Mod", [d + "r", "four"], [d + "p"]), h.make_node("Unsqueeze", [d + "p", "zero"], [d + "u"])]
+    nodes += [h.make_node("Concat", ["zeros3", "wu", "zero", "hu"], ["given"], axis=0), h.make_node("Sub", ["eight", "six"], ["rest"]), h.make_node("ConstantOfShape", ["rest"], ["fill"], value=nh.from_array(np.array([0]))),
+              h.make_node("Concat", ["given", "fill"], ["all"], axis=0), h.make_node("Reshape", ["all", "pairs"], ["p0"]), h.make_node("Slice", ["p0", "last", "before", "zero", "last"], ["p1"]),
+              h.make_node("Transpose", ["p1"], ["p2"], perm=[1, 0]), h.make_node("Reshape", ["p2", "last"], ["p3"]), h.make_node("Cast", ["p3"], ["pads"], to=T.INT64), h.make_node("Pad", ["x", "pads", "value"], ["y"])]
+    w = {"i1": np.int64(1), "i2": np.int64(2), "four": np.int64(4), "zero": one(0), "zeros3": np.zeros(3, np.int64), "eight": one(8), "six": one(6), "pairs": np.array([-1, 2]), "last": one(-1), "before": one(-2**63 + 1), "value": np.float32(0.5)}
+    agrees(model(nodes, [("x", F, ["n", "h_", "w_", 3])], ["y"], w), [{"x": normal(n, a, b, 3)} for n, a, b in ((1, 8, 5), (2, 3, 4), (1, 4, 8))])
+    text = massc("--emit=graph", "m.onnx", "-o", "-").out
+    assert "late" not in text and text.count("group ") == 1, text
+
+
 def resize_by_computed_scales():
     """As PyTorch wrote interpolate to the size of another tensor, and by a factor, before Resize took sizes; as tf2onnx writes it; nothing of it is left behind the import. The sizes are such that no
     division of floats rounds below its fraction, where ONNX Runtime's result is one smaller."""
@@ -385,7 +400,7 @@ dynamic_sizes = [sizes_computed_in_a_loop, nms_as_tf2onnx_writes_it, multiclass_
 
 
 for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, loop_that_stacks_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
-        resize_by_scales, resize_by_computed_scales, grid_sample, roi_align, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
+        resize_by_scales, resize_by_computed_scales, pads_as_pytorch_writes_them, grid_sample, roi_align, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
         microsoft_maps, microsoft_fused, microsoft_bert, *dynamic_sizes, profile_of_every_step, check_counts_what_is_known:
     cases.append((f.__name__, f))
 main()
