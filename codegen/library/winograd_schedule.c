@@ -10,9 +10,15 @@ static const double memory = 6, third = 9, beyond = 12;
 
 struct plan { const struct cg_winograd *w; const struct cg_target *t; unsigned lanes; };
 
-/* A tile's transforms, a vector of channels: loads, stores, arithmetic. */
-static double in_cycles(int64_t m) { return m == 4 ? 170 : 50; }
-static double out_cycles(int64_t m) { return m == 4 ? 220 : 70; }
+/* A tile's transforms, a vector of channels: loads, stores, arithmetic, and what they wait for the caches. Measured. */
+static double in_cycles(int64_t m) { return m == 4 ? 350 : 110; }
+static double out_cycles(int64_t m) { return m == 4 ? 300 : 100; }
+/* Of the multiply-adds' peak: enough accumulators hide their latency, wide panels do not stay in the first cache. */
+static double share(const struct plan *p, const struct cg_winograd_record *r)
+{
+  double vecs = (double)(r->cols / p->lanes), accs = (double)r->rows * vecs;
+  return (accs < 12 ? 0.6 + 0.03 * accs : 0.96) * (vecs > 3 ? 0.94 : 1);
+}
 static double tasks(const struct plan *p, const struct cg_winograd_record *r)
 {
   double images = p->w->n >= 0 && p->w->c.ax[p->w->n].n ? (double)p->w->c.ax[p->w->n].n : 1;
@@ -33,11 +39,11 @@ static double cycles(const struct plan *p, const struct cg_winograd_record *r)
 {
   const struct cg_winograd *w = p->w;
   double nn = (double)((r->m + 2) * (r->m + 2)), tiles = (double)r->tiles, C = (double)w->C, outs = (double)r->outs, lanes = p->lanes;
-  double accs = (double)(r->rows * (r->cols / p->lanes)), full = p->t->n_vregs >= 32 ? 16 : 8, share = accs < full ? 0.6 + 0.36 * accs / full : 0.96;
-  double product = nn * tiles * outs / lanes * C / share, scratch = 4 * nn * tiles * (C + outs), u = u_bytes(p, r), part = 4 * nn * C * outs;
+  double product = nn * tiles * outs / lanes * C / share(p, r), scratch = 4 * nn * tiles * (C + outs), u = u_bytes(p, r), part = 4 * nn * C * outs;
+  double moved = 8 * nn * tiles * (C + outs * (double)(w->C / r->part));      /* V is stored and read once, M once for each part of the sum */
   if (u > 0.5 * (double)p->t->l2_bytes) product = together(product, part / third);
   double task = tiles * (double)cg_ceil_div(w->C, p->lanes) * in_cycles(r->m) + product + tiles * outs / lanes * out_cycles(r->m);
-  if (scratch > 0.75 * (double)p->t->l2_bytes) task += 2 * scratch / beyond;
+  if (scratch > 0.75 * (double)p->t->l2_bytes) task += moved / beyond;
   return together(waves(p, tasks(p, r)) * task, u / memory);
 }
 static double direct_cycles(const struct plan *p)
