@@ -16,7 +16,7 @@ extern const unsigned char _binary_runtime_rt_o_start[], _binary_runtime_rt_o_en
 
 /* ld.bfd opens a new segment after a writable one only across an unused page, hence the second term; ld.lld would put the section first. gold does not know
  * INSERT and is not used. */
-static const char script[] = "SECTIONS { .lrodata ALIGN(0x1000) + 0x1000 : { KEEP(*(.lrodata)) } } INSERT AFTER .bss;\n";
+static const char script[] = "SECTIONS { .lrodata ALIGN(0x1000) + 0x40000 : { KEEP(*(.lrodata)) } } INSERT AFTER .bss;\n";
 
 struct linking {
   struct ir_diags *d;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SLICE = 16 << 20 };
+enum { SLICE = 16 << 20, GATHER = 4 << 20, PAGE = 4096 };
 
 /* ---- the list ---- */
 static bool same_ix(const struct ir_ix *a, const struct ir_ix *b)   /* of different tables: by text */
@@ -360,18 +360,38 @@ static uint64_t hash_long(const void *p, size_t n, uint64_t seed)
   }
   return ir_hash(s, rest, ir_hash(h, sizeof h, n));
 }
-struct output { struct ir_diags *d; const char *path; int fd; int64_t base; uint64_t *hash; };   /* base: where the weights begin */
-static bool put(const struct output *o, const void *p, size_t n, int64_t at)
+/* Bytes on their way to the file: written in aligned blocks of GATHER, which file systems keep in large pages of their cache. */
+struct output { struct ir_diags *d; const char *path; int fd; int64_t base; uint64_t *hash; unsigned char *buf; int64_t at; size_t n; };   /* base: where the weights begin */
+static bool flush(struct output *o)
 {
-  if (o->hash) *o->hash = hash_long(p, n, *o->hash ^ (uint64_t)at);
-  at += o->base;
-  for (const char *s = p; n;) {
+  int64_t at = o->at;
+  size_t n = o->n;
+  o->n = 0;
+  for (const unsigned char *s = o->buf; n;) {
     ssize_t k = pwrite(o->fd, s, n, at);
     if (k < 0 && errno == EINTR) continue;
     if (k <= 0) return ir_error(o->d, IR_M0002, NULL, NULL, "%s: cannot write weights: %s", o->path, strerror(k ? errno : ENOSPC));
     s += k;
     n -= (size_t)k;
     at += k;
+  }
+  return true;
+}
+static bool put(struct output *o, const void *p, size_t n, int64_t at)
+{
+  if (o->hash) *o->hash = hash_long(p, n, *o->hash ^ (uint64_t)at);
+  at += o->base;
+  for (const unsigned char *s = p; n;) {
+    int64_t end = o->at + (int64_t)o->n, border = (o->at / GATHER + 1) * GATHER;
+    if (o->n && (at < end || at >= border || at - end > PAGE)) TRY(flush(o));
+    if (!o->n) { o->at = end = at; border = (at / GATHER + 1) * GATHER; }
+    memset(o->buf + o->n, 0, (size_t)(at - end));                      /* between two weights */
+    size_t k = (size_t)(border - at) < n ? (size_t)(border - at) : n;
+    memcpy(o->buf + (at - o->at), s, k);
+    o->n = (size_t)(at - o->at) + k;
+    s += k;
+    n -= k;
+    at += (int64_t)k;
   }
   return true;
 }
@@ -415,7 +435,7 @@ static void pack_winograd(const struct packer *k, float *buf)
       }
     }
 }
-static bool write_winograd(const struct output *o, const struct pass_weight *w, struct packer *k)
+static bool write_winograd(struct output *o, const struct pass_weight *w, struct packer *k)
 {
   float *buf = claim((int64_t)w->bytes, 1);
   struct view x = k->x;
@@ -429,7 +449,7 @@ static bool write_winograd(const struct output *o, const struct pass_weight *w, 
   free(k->x.owned);
   return ok;
 }
-static bool write_weight(const struct output *o, const struct pass_weight *w)
+static bool write_weight(struct output *o, const struct pass_weight *w)
 {
   struct packer k = { .arr = w->arr, .x = evaluate(w->v), .size = ir_elem_bytes(w->arr->elem) };
   bool ok = true;
@@ -457,7 +477,10 @@ static bool write_weight(const struct output *o, const struct pass_weight *w)
 }
 bool pass_weights_write(struct pass_program *p, struct ir_diags *d, const char *path, int fd, int64_t base, uint64_t *hash)
 {
-  const struct output o = { d, path, fd, base, hash };
-  for (uint32_t i = 0; i < p->weights.n; i++) TRY(write_weight(&o, &p->weights.v[i]));
-  return true;
+  struct output o = { d, path, fd, base, hash, claim(GATHER, 1), 0, 0 };
+  bool ok = true;
+  for (uint32_t i = 0; i < p->weights.n && ok; i++) ok = write_weight(&o, &p->weights.v[i]);
+  ok = ok && flush(&o);
+  free(o.buf);
+  return ok;
 }

@@ -197,6 +197,16 @@ if os.environ.get("MASSC_FULL_TESTS"):
     large_external("gpt2", ["width=1280", "layers=36"], 60)
 
 
+def weights_segment(path):
+    """Offset in the file, address, alignment of the last segment of an ELF file."""
+    with open(path, "rb") as f:
+        head = f.read(4096)
+    at, (size, n) = struct.unpack_from("<Q", head, 32)[0], struct.unpack_from("<HH", head, 54)
+    loads = [struct.unpack_from("<IIQQQQQQ", head, at + i * size) for i in range(n)]
+    last = max((p for p in loads if p[0] == 1), key=lambda p: p[3])
+    return last[2], last[3], last[7]
+
+
 @case("large weights: memory of massc and its children, size, start to ready")
 def large():
     """AlexNet in full: 244 MB of weights, most of them in three matrices."""
@@ -206,6 +216,8 @@ def large():
     assert peak <= stored + 250 * MIB, f"peak memory {peak / MIB:.0f} MiB, the model has {stored / MIB:.0f} MiB"
     more = json.loads(run("./big.bin", "--info", "--json").out)["transformed_bytes"]
     assert os.path.getsize("big.bin") <= stored + more + 2 * MIB, f"{os.path.getsize('big.bin')} bytes, the model has {stored}, and {more} are for transformed weights"
+    offset, address, align = weights_segment("big.bin")
+    assert align == 2 * MIB and offset % align == address % align, f"weights at {offset:#x}, mapped at {address:#x}: no huge pages"
     best, x = 1e9, ["--input", "input[1,3,224,224]=random:1", "--bench=0.01", "--json"]
     run("./big.bin", *x)                                # warms the file cache
     for _ in range(20):                                 # on a busy machine some starts are slow; the program's own part shows in the fastest
