@@ -1,6 +1,6 @@
 /* property [--seconds=N] [--count=N] [--seed=N] [--keep=DIR] [--cover] [CASE.ir ..]: random graphs through the compiler, held against the evaluator.
  *
- * Each case is compiled for two configurations, at -O0 and -O2, for levels that this machine has; --all and given files: every one. A configuration runs in a
+ * Each case is compiled for two configurations, at -O0 and at one of -O1, -O2 and -O3, for levels of the processor that this machine has; --all and given files: every one. A configuration runs in a
  * process of its own, so that a crash is a failure like others. A failure is shrunk and written to DIR/NAME.ir. MASSC_PROPERTY_SEED and MASSC_PROPERTY_SECONDS replace
  * the options. Exit status: 0, 1 something failed, 2 usage. */
 #include "tests/property/property.h"
@@ -13,9 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CPU_SECONDS = 60, ATTEMPTS = 200, WHY = 4096 };
+enum { LEVELS = 4 /* -O0 .. -O3 */, CPU_SECONDS = 60, ATTEMPTS = 200, WHY = 4096 };
 static const char *const targets[] = { "cpu:x86-64-v2", "cpu:x86-64-v3", "cpu:x86-64-v4" };
-static struct config configs[12];
+static struct config configs[3 * LEVELS];
 static unsigned n_configs;
 static char *why;                        /* shared with the children */
 
@@ -156,7 +156,7 @@ int main(int argc, char **argv)
   bool all = false, print = false, files = false, covering = false;
   unsigned failed = 0, n_found = 0, runs = 0, cases = 0, barren = 0, without = 0;
   for (unsigned t = 0; t < 3; t++)
-    for (int o = 0; o <= 2 && machine_has(t + 2); o += 2) configs[n_configs++] = (struct config){ targets[t], o, 1 + (int)(t & 1) };
+    for (int o = 0; o < LEVELS && machine_has(t + 2); o++) configs[n_configs++] = (struct config){ targets[t], o, 1 + (int)(t & 1) };
   why = mmap(NULL, WHY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   for (int i = 1; i < argc; i++) {
     const char *v = strchr(argv[i], '=') ? strchr(argv[i], '=') + 1 : "";
@@ -189,7 +189,7 @@ int main(int argc, char **argv)
       case_free(&k);
       continue;
     }
-    unsigned first = 2 * rnd_below(&r, n_configs / 2), second = 2 * rnd_below(&r, n_configs / 2) + 1;
+    unsigned first = LEVELS * (unsigned)rnd_below(&r, n_configs / LEVELS), second = LEVELS * (unsigned)rnd_below(&r, n_configs / LEVELS) + 1 + (unsigned)rnd_below(&r, LEVELS - 1);
     for (unsigned c = 0; c < n_configs; c++) {
       if (!all && c != first && c != second) continue;
       runs++;
