@@ -192,10 +192,28 @@ START_TEST(matrix_units)               /* on CUDA; OpenCL takes lanes */
   check("contract", 0, NULL, 0,
         "nest @s(x: %s[2, 5, 3, 32], w: %s[24, 32, 3, 1] const, y: %s[2, 5, 3, 24] out) { t[n < 2, h < 5, q < 3, o < 24] = sum[c < 32, i < 3] f32(x[n, h + i - 1, q, c] else 0)*f32(w[o, c, i, 0]) "
         "y[n < 2, h < 5, q < 3, o < 24] = %s(t[n, h, q, o]) }", t, t, t, t);
-  /* one row: a dense layer behind an image; on OpenCL not a tile's work */
+  /* one row of a short sum: a dense layer behind an image; on OpenCL not a tile's work */
   check(NULL, 0, NULL, 0,
-        "nest @d(x: %s[1, 64, 3, 2] @ c1 + 128*c2 + 64*c3 elems 384, w: %s[70, 64, 3, 2] const, b: f32[70] const, y: f32[1, 70] out) { t[n < 70] = sum[c < 64, i < 3, j < 2] f32(x[0, c, i, j])*f32(w[n, c, i, j]) "
+        "nest @d(x: %s[1, 24, 3, 2] @ c1 + 48*c2 + 24*c3 elems 144, w: %s[70, 24, 3, 2] const, b: f32[70] const, y: f32[1, 70] out) { t[n < 70] = sum[c < 24, i < 3, j < 2] f32(x[0, c, i, j])*f32(w[n, c, i, j]) "
         "y[n < 70] at [0, n] = max(t[n] + b[n], 0.0) }", t, t);
+}
+END_TEST
+START_TEST(one_row)
+{
+  static const char *const e[] = { "f32", "f16", "bf16" };
+  const char *t = e[_i];
+  wanted_inst = "v";
+  check("stream", 0, NULL, 0, "nest @g(x: %s[1, 1024], w: %s[1024, 72] const, b: f32[72] const, y: f32[1, 72] out) { t[n < 72] = sum[k < 1024] f32(x[0, k])*f32(w[k, n]) "
+                              "y[n < 72] at [0, n] = max(t[n] + b[n], 0.0) }", t, t);
+  /* an end of the sum in the middle of a step, columns that do not fill the last block, the sum as a result of its own */
+  check("stream", 0, NULL, 0, "nest @r(x: %s[1, 328], w: %s[37, 328] const, r: f32[1, 37], s: f32[1, 37] out, y: %s[1, 37] out) { s[n < 37] at [0, n] = sum[k < 328] f32(x[0, k])*f32(w[n, k]) "
+                              "y[n < 37] at [0, n] = %s(s[0, n] + r[0, n]) }", t, t, t, t);
+  /* a dense layer behind an image whose channels lie innermost, and planes: the weights follow x */
+  check("stream", 0, NULL, 0, "nest @d(x: %s[1, 64, 3, 2] @ c1 + 128*c2 + 64*c3 elems 384, w: %s[70, 64, 3, 2] const, y: f32[1, 70] out) { y[n < 70] at [0, n] = sum[c < 64, i < 3, j < 2] f32(x[0, c, i, j])*f32(w[n, c, i, j]) }",
+        t, t);
+  check("stream", 0, NULL, 0, "nest @p(x: %s[1, 40, 3, 4], w: %s[6, 40, 3, 4] const, y: f32[1, 6] out) { y[n < 6] at [0, n] = sum[c < 40, i < 3, j < 4] f32(x[0, c, i, j])*f32(w[n, c, i, j]) }", t, t);
+  /* a 1x1 convolution of one pixel; so many columns that a warp takes two */
+  check("stream", 0, NULL, 0, "nest @c(x: %s[1, 256, 1, 1], w: %s[3200, 256, 1, 1] const, y: f32[1, 3200, 1, 1] out) { y[o < 3200] at [0, o, 0, 0] = sum[c < 256] f32(x[0, c, 0, 0])*f32(w[o, c, 0, 0]) }", t, t);
 }
 END_TEST
 /* Convolutions of three channels as pass unfold leaves them: the value whose channels are the taps of a line, 16 bytes a store, and the convolution of it. */
@@ -257,6 +275,7 @@ static void add(TCase *t)
   tcase_add_test(t, products);
   tcase_add_loop_test(t, convolutions, 0, 5);
   tcase_add_loop_test(t, matrix_units, 0, 2);
+  tcase_add_loop_test(t, one_row, 0, 3);
   tcase_add_loop_test(t, few_channels, 0, 8);
   tcase_add_test(t, grouped);
   tcase_add_test(t, plain);
