@@ -6,32 +6,27 @@
 #include "passes/internal.h"
 #include <stdlib.h>
 
-struct step { struct ir_node *n; struct kir_sched *s; double gain; int64_t bytes; uint32_t index, before; };   /* before: 1 + the step that must have been taken */
+struct step { struct ir_node *n; struct kir_sched *s; double gain; int64_t bytes; double all_gain; int64_t all_bytes; uint32_t index, before; };   /* all_: from the default record; before: 1 + the step that must have been taken */
 struct steps { struct step *v; uint32_t n, cap; };
 
-static int by_bargain(const void *a, const void *b)
-{
-  const struct step *x = a, *y = b;
-  double p = x->gain * (double)y->bytes, q = y->gain * (double)x->bytes;
-  return p > q ? -1 : p < q ? 1 : x->index < y->index ? -1 : 1;
-}
+static bool better(const struct step *x, const struct step *y) { return x->gain * (double)y->bytes > y->gain * (double)x->bytes; }
+static int by_bargain(const void *a, const void *b) { return better(a, b) ? -1 : better(b, a) ? 1 : ((const struct step *)a)->index < ((const struct step *)b)->index ? -1 : 1; }
 static void add_steps(struct pass_ctx *c, struct steps *all, struct ir_node *n, const struct ir_choice *x, unsigned k)
 {
-  struct step last = { .before = 0 };             /* what has been reached: gain and bytes from the default record */
+  uint32_t first = all->n;
   for (unsigned i = 0; i < k; i++) {
-    struct step s = { n, x[i].s, x[i].gain - last.gain, x[i].bytes - last.bytes, all->n, last.before };
-    if (s.gain <= 0 || s.bytes <= 0) continue;
-    struct step *prev = last.before ? &all->v[last.before - 1] : NULL;
-    if (prev && s.gain * (double)prev->bytes >= prev->gain * (double)s.bytes) {     /* a better bargain than the step before: one step */
-      prev->s = x[i].s;
-      prev->gain += s.gain;
-      prev->bytes += s.bytes;
-    } else {
-      ir_push(c->scratch, all, s);
-      last.before = all->n;
+    struct step s = { .n = n, .s = x[i].s, .all_gain = x[i].gain, .all_bytes = x[i].bytes };
+    for (bool merged = true; merged;) {
+      const struct step *last = all->n > first ? &all->v[all->n - 1] : NULL;
+      s.gain = s.all_gain - (last ? last->all_gain : 0);
+      s.bytes = s.all_bytes - (last ? last->all_bytes : 0);
+      merged = last && s.gain > 0 && s.bytes > 0 && !better(last, &s);        /* no worse a bargain than the step before: one step */
+      if (merged) all->n--;
     }
-    last.gain = x[i].gain;
-    last.bytes = x[i].bytes;
+    if (s.gain <= 0 || s.bytes <= 0) continue;
+    s.index = all->n;
+    s.before = all->n > first ? all->n : 0;
+    ir_push(c->scratch, all, s);
   }
 }
 /* Bytes of all constants that groups read, and what the versions before have stored beyond theirs. */

@@ -109,18 +109,30 @@ static struct kir_op *plus(struct gen *g, double k, struct kir_op *a, struct kir
 
 /* ---- the transforms along one side: n vectors s apart, in place ---- */
 /* B^T: values at the points of polynomials, (x - p)(x + p) multiplied out. */
-static void forward(struct gen *g, struct kir_op **d, unsigned s)
+static void forward2(struct gen *g, struct kir_op **d, unsigned s)
 {
-  double p = g->p[0], pp = p * p, q = g->m == 4 ? g->p[1] : 0, qq = q * q;
+  double p = g->p[0], pp = p * p;
   struct kir_op *a = d[0], *b = d[s], *c = d[2 * s], *e = d[3 * s];
-  if (g->m == 2) {
-    d[0] = plus(g, -pp, a, c);
-    d[s] = plus(g, p, b, c);
-    d[2 * s] = plus(g, -p, b, c);
-    d[3 * s] = plus(g, -pp, b, e);
-    return;
-  }
-  struct kir_op *h = d[4 * s], *even = plus(g, -qq, c, h), *odd = plus(g, -qq, b, e);
+  d[0] = plus(g, -pp, a, c);
+  d[s] = plus(g, p, b, c);
+  d[2 * s] = plus(g, -p, b, c);
+  d[3 * s] = plus(g, -pp, b, e);
+}
+static void forward3(struct gen *g, struct kir_op **d, unsigned s)
+{
+  double p = g->p[0], pp = p * p, q = g->p[2];
+  struct kir_op *b = d[s], *e = d[3 * s], *r[4];
+  for (unsigned k = 0; k < 4; k++) r[k] = plus(g, -q, d[k * s], d[(k + 1) * s]);       /* (x - q) first */
+  d[0] = plus(g, -pp, r[0], r[2]);
+  d[s] = plus(g, p, r[1], r[2]);
+  d[2 * s] = plus(g, -p, r[1], r[2]);
+  d[3 * s] = plus(g, -pp, b, e);
+  d[4 * s] = plus(g, -pp, r[1], r[3]);
+}
+static void forward4(struct gen *g, struct kir_op **d, unsigned s)
+{
+  double p = g->p[0], pp = p * p, q = g->p[2], qq = q * q;
+  struct kir_op *a = d[0], *b = d[s], *c = d[2 * s], *e = d[3 * s], *h = d[4 * s], *even = plus(g, -qq, c, h), *odd = plus(g, -qq, b, e);
   d[s] = plus(g, p, odd, even);
   d[2 * s] = plus(g, -p, odd, even);
   even = plus(g, -pp, c, h);
@@ -130,21 +142,26 @@ static void forward(struct gen *g, struct kir_op **d, unsigned s)
   d[0] = plus(g, pp * qq, a, plus(g, -pp - qq, c, h));
   d[5 * s] = plus(g, pp * qq, b, plus(g, -pp - qq, e, d[5 * s]));
 }
+static void forward(struct gen *g, struct kir_op **d, unsigned s) { (g->m == 2 ? forward2 : g->m == 3 ? forward3 : forward4)(g, d, s); }
 /* A^T: sums with powers of the points; the first m are results. */
 static void backward(struct gen *g, struct kir_op **d, unsigned s)
 {
-  double p = g->p[0], q = g->m == 4 ? g->p[1] : 0;
+  double p = g->p[0], q = g->m > 2 ? g->p[2] : 0;
   struct kir_op *sp = add(g, d[s], d[2 * s]), *dp = sub(g, d[s], d[2 * s]);
+  d[0] = add(g, d[0], sp);
   if (g->m == 2) {
-    d[0] = add(g, d[0], sp);
     d[s] = plus(g, p, dp, d[3 * s]);
     return;
   }
-  struct kir_op *sq = add(g, d[3 * s], d[4 * s]), *dq = sub(g, d[3 * s], d[4 * s]);
-  d[0] = add(g, add(g, d[0], sp), sq);
+  struct kir_op *sq = d[3 * s], *dq = sq;
+  if (g->m == 4) {
+    sq = add(g, d[3 * s], d[4 * s]);
+    dq = sub(g, d[3 * s], d[4 * s]);
+  }
+  d[0] = add(g, d[0], sq);
   d[s] = plus(g, p, dp, times(g, q, dq));
-  d[2 * s] = plus(g, p * p, sp, times(g, q * q, sq));
-  d[3 * s] = plus(g, p * p * p, dp, plus(g, q * q * q, dq, d[5 * s]));
+  d[2 * s] = plus(g, p * p, sp, g->m == 3 ? plus(g, q * q, sq, d[4 * s]) : times(g, q * q, sq));
+  if (g->m == 4) d[3 * s] = plus(g, p * p * p, dp, plus(g, q * q * q, dq, d[5 * s]));
 }
 
 /* ---- V ---- */
@@ -419,7 +436,7 @@ static bool read_record(struct gen *g, const struct kir_sched *s, const char **w
     }
   r->m = side[0];
   *why = "the record's steps fit neither vectors nor tiles";
-  if ((r->m != 2 && r->m != 4) || side[1] != r->m || !in || in->m != 1 || in->k != 1 || in->text || in->n < 2) return false;
+  if (r->m < 2 || r->m > KIR_WINOGRAD_MAX || side[1] != r->m || !in || in->m != 1 || in->k != 1 || in->text || in->n < 2) return false;
   g->lanes = in->n;
   if (r->cols < 1 || r->rows < 1 || r->part < 1 || r->outs < 1 || r->tiles < 1 || r->cols % g->lanes || r->outs % r->cols || r->tiles % r->rows || g->w.C % r->part) return false;
   g->vecs = (unsigned)(r->cols / g->lanes);
@@ -467,7 +484,7 @@ struct kir_kern *cg_winograd_lower(struct ir_arena *a, struct kir_nest *n, const
   g.nn = g.n * g.n;
   g.across = cg_ceil_div(g.w.W, g.m);
   g.all = g.across * cg_ceil_div(g.w.H, g.m);
-  kir_winograd_points(g.m, &g.p);
+  g.p = kir_winograd_points(g.m);
   g.v_pitch = cg_ceil_div(g.w.C, g.lanes) * g.lanes * g.r.tiles + LINE;      /* a line more: the matrices of one vector lie in different sets */
   g.m_pitch = g.r.outs * g.r.tiles + LINE;
   g.V = kir_buf(g.f->k, "V", IR_f32, 2, (int64_t[]){ g.nn, g.v_pitch });

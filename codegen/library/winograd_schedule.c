@@ -1,4 +1,4 @@
-/* The schedules of the skeleton `winograd`: among tiles of 2x2 and 4x4, blocks and register tiles the one that takes the fewest cycles by a plain model, if that is fewer than
+/* The schedules of the skeleton `winograd`: among tiles of 2x2, 3x3 and 4x4, blocks and register tiles the one that takes the fewest cycles by a plain model, if that is fewer than
  * the direct form takes. Cycles are those of a vector multiply-add; transforms are counted by what they load, store and compute, weights by what memory delivers. */
 #include <math.h>
 #include "codegen/library/winograd.h"
@@ -11,8 +11,8 @@ static const double memory = 6, third = 9, beyond = 12;
 struct plan { const struct cg_winograd *w; const struct cg_target *t; unsigned lanes; };
 
 /* A tile's transforms, a vector of channels: loads, stores, arithmetic, and what they wait for the caches. Measured. */
-static double in_cycles(int64_t m) { return m == 4 ? 350 : 110; }
-static double out_cycles(int64_t m) { return m == 4 ? 300 : 100; }
+static double in_cycles(int64_t m) { return m == 4 ? 350 : m == 3 ? 210 : 110; }
+static double out_cycles(int64_t m) { return m == 4 ? 300 : m == 3 ? 190 : 100; }
 /* Of the multiply-adds' peak: enough accumulators hide their latency, wide panels do not stay in the first cache. */
 static double share(const struct plan *p, const struct cg_winograd_record *r)
 {
@@ -166,11 +166,15 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
 {
   struct cg_winograd w;
   struct plan p;
-  struct cg_winograd_record r[2];
-  double c[2];
+  struct cg_winograd_record r, best = { 0 };
+  double c, least = 0;
   if (!plan(&p, &w, a, n, t)) return NULL;
-  bool two = best_of(&p, 2, &r[0], &c[0]), four = best_of(&p, 4, &r[1], &c[1]);
-  return two || four ? record(a, &p, &r[four && (!two || c[1] < c[0])]) : NULL;
+  for (int64_t m = 2; m <= KIR_WINOGRAD_MAX; m++)
+    if (best_of(&p, m, &r, &c) && (!best.m || c < least)) {
+      best = r;
+      least = c;
+    }
+  return best.m ? record(a, &p, &best) : NULL;
 }
 static unsigned choices(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out)
 {
@@ -180,7 +184,7 @@ static unsigned choices(struct ir_arena *a, const struct kir_nest *n, const stru
   double c;
   unsigned k = 0;
   if (!plan(&p, &w, a, n, t)) return 0;
-  for (int64_t m = 2; m <= KIR_WINOGRAD_MAX; m += 2)
+  for (int64_t m = 2; m <= KIR_WINOGRAD_MAX; m++)
     if (best_of(&p, m, &r, &c)) out[k++] = (struct cg_choice){ record(a, &p, &r), direct_cycles(&p) - c, (int64_t)(u_bytes(&p, &r) - direct_bytes(&p)) };
   return k;
 }

@@ -218,11 +218,11 @@ bool kir_arg_pack(const struct kir_arr *a, const struct kir_bind *syms, unsigned
 bool kir_arg_unpack(const struct kir_arr *a, const struct kir_bind *syms, unsigned n_syms, const struct ir_tensor *raw, struct ir_tensor *dense);
 
 /* ---- Winograd's transform (winograd.c) ---- */
-enum { KIR_WINOGRAD_MAX = 4 };          /* results of a tile to a side: 2 or 4 */
-unsigned kir_winograd_points(unsigned m, const double **out);                           /* the positive ones beside 0 and infinity; their number, m/2 */
+enum { KIR_WINOGRAD_MAX = 4 };          /* results of a tile to a side: 2 to 4 */
+const double *kir_winograd_points(unsigned m);                                          /* the m points beside 0 and infinity: p, -p, then q, -q where they fit */
 /* How many times the rounding of its products may be enlarged in a result, against that of a direct sum, for the kernel that suits the transforms least: root of the mean
  * square, inputs whose rounding is independent and of one size. */
 double kir_winograd_worst(unsigned m);
-void kir_winograd_matrix(unsigned m, double g[][3]);                                    /* G, m+2 rows: 0, p1, -p1, .., infinity */
+void kir_winograd_matrix(unsigned m, double g[][3]);                                    /* G, m+2 rows: 0, the points, infinity */
 void kir_winograd_weight(unsigned m, double g[][3], const float w[9], float *out);   /* G w G^T, row by row */
 #endif
