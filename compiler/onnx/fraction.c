@@ -1,5 +1,6 @@
-/* Fractions: floats that exporters compute from sizes, as the scales of Resize and Upsample are. cast(h)*2/cast(h) is 2*h over h; what a float holds is taken
- * for the number that it stands for, so a size that such a scale gives is not off by one where the division rounds down. */
+/* Fractions: floats that exporters compute from sizes, as the scales of Resize and Upsample are. cast(h)*2/cast(h) is 2*h over h. Floats hold sizes and their
+ * multiples exactly, and a quotient of them rounds to no other side of an integer, so floor and ceil of it are exact too; one that is computed with further is
+ * left alone. A scale is taken for the quotient that it stands for: where its division rounds down, the size that it gives is not one smaller. */
 #include "compiler/onnx/import.h"
 #include <math.h>
 
@@ -22,9 +23,15 @@ static bool of_const(struct onnx_ctx *c, struct ir_value *v, struct onnx_fractio
   for (unsigned i = 0; i < n; i++) TRY(of_float(c, f[i], &out[i]));
   return true;
 }
+static bool exact(const struct onnx_fraction *f)
+{
+  int64_t d;
+  return ir_ix_const(f->d, &d) && (d & (d - 1)) == 0;
+}
 static bool known_positive(struct onnx_ctx *c, const struct ir_ix *e) { return ir_known_ge0(&c->m->facts, ir_ix_addi(e, -1)); }
 static bool combine(struct onnx_ctx *c, enum ir_op op, const struct onnx_fraction *a, const struct onnx_fraction *b, struct onnx_fraction *out)
 {
+  if (!exact(a) || !exact(b)) return false;
   if (op == IR_OP_mul) *out = (struct onnx_fraction){ ir_ix_mul(a->n, b->n), ir_ix_mul(a->d, b->d) };
   else if (op == IR_OP_div) *out = (struct onnx_fraction){ ir_ix_mul(a->n, b->d), ir_ix_mul(a->d, b->n) };
   else {
