@@ -1,4 +1,4 @@
-/* Sampling between the places of a feature map: GridSample, RoiAlign. Coordinates are floats computed at run time; each corner around them is a view with one index
+/* Sampling between the places of a feature map: GridSample, RoiAlign; and MaxRoiPool. Coordinates are floats computed at run time; each corner around them is a view with one index
  * for each spatial axis, weighted. Source of the formulas: ONNX's reference implementation. */
 #include "compiler/onnx/arith.h"
 #include <math.h>
@@ -185,4 +185,55 @@ bool import_roi_align(struct onnx_ctx *c)
   sum = sum ? ir_reshape(c->b, sum, 6, split) : NULL;
   struct ir_value *y = !sum ? NULL : most ? onnx_reduce(c, "max", sum, inner, 2) : onnx_mean(c, sum, inner, 2);
   return y && onnx_out(c, ir_cast(c->b, onnx_drop_axes(c, y, inner, 2), x->type->elem));
+}
+
+/* ---- MaxRoiPool: the largest element of each of pooled_shape parts of a region whose corners are rounded; an empty part is 0. Rows and columns in turn ---- */
+struct parts { struct ir_value *from, *to; };                /* along an axis, [rois, parts] */
+/* Away from 0 where it is half way, as C rounds. */
+static struct ir_value *rounded(struct onnx_ctx *c, struct ir_value *v)
+{
+  return mul(c, onnx_1(c, IR_OP_sign, v), onnx_1(c, IR_OP_floor, add(c, onnx_1(c, IR_OP_abs, v), k(c, 0.5))));
+}
+static struct ir_value *roi_column(struct onnx_ctx *c, struct ir_value *rois, int64_t i)
+{
+  const struct ir_ix *start[] = { onnx_k(c, 0), onnx_k(c, i) }, *cut[] = { rois->type->dim[0], onnx_k(c, 1) };
+  return onnx_slice(c, rois, start, (int64_t[]){ 1, 1 }, cut);
+}
+static struct parts parts_of(struct onnx_ctx *c, struct ir_value *rois, unsigned a /* 0: y */, int64_t n, double scale)
+{
+  const struct ir_ix *count = onnx_k(c, n), *e = ir_ix_coord(c->m->ixs, 0);
+  struct ir_value *i = onnx_along(c, ir_cast(c->b, onnx_index(c, IR_i64, 1, &count, &e, 1), IR_f32), 1, 2), *zero = k(c, 0), *size = size_of(c, c->in[0]->type->dim[a + 2]);
+  struct ir_value *first = rounded(c, mul(c, roi_column(c, rois, 2 - a), k(c, scale))), *last = rounded(c, mul(c, roi_column(c, rois, 4 - a), k(c, scale)));
+  struct ir_value *step = divide(c, max(c, add(c, sub(c, last, first), k(c, 1)), k(c, 1)), k(c, (double)n));
+  struct ir_value *from = add(c, onnx_1(c, IR_OP_floor, mul(c, i, step)), first), *to = add(c, onnx_1(c, IR_OP_ceil, mul(c, add(c, i, k(c, 1)), step)), first);
+  return (struct parts){ min(c, max(c, from, zero), size), min(c, max(c, to, zero), size) };
+}
+/* v [rois, c, a, b] -> [rois, c, parts, a]: the largest along its last axis within each part */
+static struct ir_value *largest(struct onnx_ctx *c, struct ir_value *v, const struct parts *p)
+{
+  if (!v || !p->from || !p->to) return NULL;
+  const struct ir_type *t = v->type;
+  const struct ir_ix *one = onnx_k(c, 1), *n = p->from->type->dim[1], *e = ir_ix_coord(c->m->ixs, 0);
+  const struct ir_ix *values[] = { t->dim[0], t->dim[1], one, t->dim[2], t->dim[3] }, *bounds[] = { t->dim[0], one, n, one, one };
+  struct ir_value *at = onnx_along(c, ir_cast(c->b, onnx_index(c, IR_i64, 1, &t->dim[3], &e, 1), IR_f32), 4, 5);
+  struct ir_value *inside = onnx_2(c, IR_OP_and, onnx_2(c, IR_OP_le, ir_reshape(c->b, p->from, 5, bounds), at), below(c, at, ir_reshape(c->b, p->to, 5, bounds)));
+  struct ir_value *y = onnx_reduce(c, "max", onnx_select(c, inside, ir_reshape(c->b, v, 5, values), k(c, -INFINITY)), (const int64_t[]){ 4 }, 1);
+  return y ? onnx_drop_axes(c, y, (const int64_t[]){ 4 }, 1) : NULL;
+}
+bool import_max_roi_pool(struct onnx_ctx *c)
+{
+  struct onnx_ints out;
+  double scale;
+  TRY(onnx_operands(c, 2, 2) && onnx_attr_ints(c, "pooled_shape", &out) && onnx_attr_float(c, "spatial_scale", 1, &scale));
+  struct ir_value *x = c->in[0], *rois = ir_cast(c->b, c->in[1], IR_f32);
+  if (!out.present || out.n != 2 || out.v[0] < 1 || out.v[1] < 1 || out.v[0] > 1 << 16 || out.v[1] > 1 << 16) return onnx_bad(c, IR_M0302, "pooled_shape is no pair of sizes");
+  if (x->type->rank != 4 || !rois || rois->type->rank != 2 || !ir_ix_is(rois->type->dim[1], 5)) return onnx_bad(c, IR_M0201, "operand is %s, rois %s", onnx_show(c, x), onnx_show(c, c->in[1]));
+  const struct parts py = parts_of(c, rois, 0, out.v[0], scale), px = parts_of(c, rois, 1, out.v[1], scale);
+  struct ir_value *batch = ir_reshape(c->b, ir_cast(c->b, roi_column(c, rois, 0), IR_i64), 1, rois->type->dim);
+  if (!batch || !py.to || !px.to) return false;
+  struct ir_value *y = largest(c, largest(c, ir_cast(c->b, onnx_gather(c, x, batch, 0), IR_f32), &px), &py);
+  const struct ir_ix *rows[] = { rois->type->dim[0], onnx_k(c, 1), onnx_k(c, out.v[0]), onnx_k(c, 1) }, *columns[] = { rois->type->dim[0], onnx_k(c, 1), onnx_k(c, 1), onnx_k(c, out.v[1]) };
+  struct ir_value *some = onnx_2(c, IR_OP_and, ir_reshape(c->b, below(c, py.from, py.to), 4, rows), ir_reshape(c->b, below(c, px.from, px.to), 4, columns));
+  y = onnx_select(c, some, y, k(c, 0));
+  return y && onnx_out(c, ir_cast(c->b, y, x->type->elem));
 }

@@ -209,6 +209,13 @@ def roi_align():
                      [("x", F, ["n", 8, "h", "w"]), ("r", F, ["k", 4]), ("b", T.INT64, ["k"])], ["y"], opset=16), [{"x": normal(2, 8, 10, 12), "r": boxes, "b": np.array([0, 1, 1])}])
 
 
+def max_roi_pool():
+    """Regions inside, outside and across the border, upside down, halves to be rounded, parts without a place."""
+    m = model([h.make_node("MaxRoiPool", ["x", "rois"], ["y"], pooled_shape=[3, 4], spatial_scale=0.25)], [("x", F, ["n", 3, "h", "w"]), ("rois", F, ["r", 5])], ["y"], opset=8)
+    rois = lambda n, b, seed: np.concatenate([np.random.default_rng(seed).integers(0, b, (n, 1)), np.round(np.random.default_rng(seed + 1).uniform(-10, 60, (n, 4)))], axis=1).astype(np.float32)
+    agrees(m, [{"x": normal(b, 3, a, w, seed=n), "rois": rois(n, b, n)} for b, a, w, n in ((1, 8, 9, 5), (2, 13, 7, 30), (1, 1, 2, 40))])
+
+
 def places_of_maxima():
     agrees(model([h.make_node("MaxPool", ["x"], ["y", "i"], kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1])], [("x", F, ["n", 8, "h", "w"])], ["y", "i"]), [{"x": normal(1, 8, 10, 10)}, {"x": normal(2, 8, 7, 9)}])
     for n in 2, 3:                                   # 3 by 3 with stride 2: windows overlap
@@ -400,7 +407,7 @@ dynamic_sizes = [sizes_computed_in_a_loop, nms_as_tf2onnx_writes_it, multiclass_
 
 
 for f in scatter_by_constant_places, scatter_elements_of_any_size, loop_until_a_condition, loop_that_stacks_until_a_condition, branches_chosen_at_run_time, loop_over_convolutions, *recurrent_cells, top_k, resize_to_sizes_of_another_input, \
-        resize_by_scales, resize_by_computed_scales, pads_as_pytorch_writes_them, grid_sample, roi_align, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
+        resize_by_scales, resize_by_computed_scales, pads_as_pytorch_writes_them, grid_sample, roi_align, max_roi_pool, places_of_maxima, transposed_convolutions_side_by_side, batch_normalization_with_named_outputs, counting_by_non_zero, range_up_to_a_dim, \
         microsoft_maps, microsoft_fused, microsoft_bert, *dynamic_sizes, profile_of_every_step, check_counts_what_is_known:
     cases.append((f.__name__, f))
 main()
