@@ -1,7 +1,7 @@
 /* widen: contractions of one operand with different weights become one contraction with the weights side by side; the results are slices of its result.
  * Query, key and value of an attention read their input once then, and the tile is wider. Slices dissolve into the index expressions of their readers.
  * Biases come along when every sibling has one; siblings whose results go into other maps stay apart, since a map fuses with its own contraction only.
- * Then values that are only rounded, in slices or heads, are rounded where they are made.
+ * Then values that are only rounded, in slices, heads or max pools, are rounded where they are made.
  * Requires: simplify (one spelling of weights and biases). Keeps: every value, bit for bit. */
 #include "passes/internal.h"
 #include <string.h>
@@ -110,14 +110,19 @@ static void merge(struct pass_ctx *c, const struct family *f)
   }
 }
 /* ---- rounding in front of movement ---- */
-static bool moves(const struct ir_node *n) { return n->op == IR_OP_slice || n->op == IR_OP_reshape || n->op == IR_OP_transpose; }
+/* The largest of rounded values is the rounded largest: where kernels read halves as fast as floats (the processor's do not), a max pool counts as movement. */
+static bool moves(const struct pass_ctx *c, const struct ir_node *n)
+{
+  if (n->op == IR_OP_window) return c->target && c->target->channels_last && !strcmp(ir_attr_get_str(n, "op"), "max");
+  return n->op == IR_OP_slice || n->op == IR_OP_reshape || n->op == IR_OP_transpose;
+}
 /* Does all that becomes of v round it to one narrower float type, movement aside? Depth: the few movements that simplify leaves. */
-static bool only_rounded(const struct ir_value *v, enum ir_elem *to, unsigned depth)
+static bool only_rounded(const struct pass_ctx *c, const struct ir_value *v, enum ir_elem *to, unsigned depth)
 {
   if (!depth || !v->uses.n || ir_value_is_result(v)) return false;
   for (uint32_t i = 0; i < v->uses.n; i++) {
     const struct ir_node *u = v->uses.v[i];
-    if (moves(u) && only_rounded(u->out[0], to, depth - 1)) continue;
+    if (moves(c, u) && only_rounded(c, u->out[0], to, depth - 1)) continue;
     if (u->op != IR_OP_cast || ir_elem_class(u->out[0]->type->elem) != 'F' || ir_elem_bytes(u->out[0]->type->elem) >= ir_elem_bytes(v->type->elem)) return false;
     if (*to != IR_ELEM_COUNT && *to != u->out[0]->type->elem) return false;
     *to = u->out[0]->type->elem;
@@ -131,7 +136,7 @@ static void follow(struct pass_ctx *c, struct ir_node *m, struct ir_value *r)
   struct ir_value *v = ir_build(&b, m->op, &r, 1, m->attr, m->n_attr)->out[0];
   for (uint32_t n = m->out[0]->uses.n; n-- > 0;) {
     struct ir_node *u = m->out[0]->uses.v[n];
-    if (moves(u)) follow(c, u, v);
+    if (moves(c, u)) follow(c, u, v);
     else pass_replace(c, u, v);
   }
 }
@@ -141,8 +146,8 @@ static void round_first(struct pass_ctx *c, struct ir_node *n)
   struct ir_value *v = n->n_out == 1 ? n->out[0] : NULL;
   enum ir_elem to = IR_ELEM_COUNT;                /* none yet */
   bool moved = false;
-  if (!v || pass_is_weight(v) || moves(n) || ir_elem_class(v->type->elem) != 'F' || !only_rounded(v, &to, 6)) return;
-  for (uint32_t i = 0; i < v->uses.n; i++) moved |= moves(v->uses.v[i]);
+  if (!v || pass_is_weight(v) || moves(c, n) || ir_elem_class(v->type->elem) != 'F' || !only_rounded(c, v, &to, 6)) return;
+  for (uint32_t i = 0; i < v->uses.n; i++) moved |= moves(c, v->uses.v[i]);
   if (!moved) return;
   struct ir_node **u = IR_NEWN(c->scratch, struct ir_node *, v->uses.n);
   uint32_t k = v->uses.n;
@@ -151,7 +156,7 @@ static void round_first(struct pass_ctx *c, struct ir_node *n)
   struct ir_value *r = ir_cast(&b, v, to);
   for (uint32_t i = 0; i < k; i++)
     if (u[i]->op == IR_OP_cast && u[i]->out[0] != r) pass_replace(c, u[i], r);
-    else if (moves(u[i])) follow(c, u[i], r);
+    else if (moves(c, u[i])) follow(c, u[i], r);
   c->changed = true;
 }
 bool pass_widen(struct pass_ctx *c)
