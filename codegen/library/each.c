@@ -1,12 +1,13 @@
 /* each: on lanes, one thread for one result, whatever its reductions: pooling, depthwise and, where no tile takes it, any other convolution or product.
  *
- * A result's reductions are loops of its thread; neighbours along the axis in which results are contiguous are neighbouring lanes. It is for nests with enough
- * results to fill a device, or short reductions; few results of long ones are `block`'s. */
+ * A result's reductions are loops of its thread; neighbours along the axis in which results are contiguous are neighbouring lanes. Of many results four are one
+ * thread's where all arrays are contiguous along that axis, too (channels innermost). It is for nests with enough results to fill a device, or short reductions; few
+ * results of long ones are `block`'s. */
 #include "codegen/library/map.h"
 #include "codegen/library/skeleton.h"
 #include "codegen/library/window.h"
 
-enum { RESULTS = 4096, TAPS = 256 };
+enum { RESULTS = 4096, TAPS = 256, ENOUGH = 1024 /* of a multiprocessor, so that threads with four each are a block */ };
 
 static bool take(struct cg_space *s, struct ir_arena *a, struct kir_nest *n, const char **why)
 {
@@ -21,9 +22,10 @@ static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, 
   struct cg_space s;
   int64_t results = 1;
   if (t->lanes < 2 || !take(&s, a, (struct kir_nest *)n, &why)) return NULL;     /* the nest's table gets symbols, the nest stays */
-  for (unsigned i = 0; i < s.n_axes && results < RESULTS; i++) results *= cg_space_extent(&s, i);
+  for (unsigned i = 0; i < s.n_axes && results < ENOUGH * (int64_t)t->cores; i++) results *= cg_space_extent(&s, i);
   if (results < RESULTS && cg_window_taps(&s) > TAPS) return NULL;
-  struct kir_sched *r = cg_map_lanes_record(a, 1, 1, t);
+  unsigned piece = results < ENOUGH * (int64_t)t->cores ? 1 : cg_map_lanes_piece(&s);
+  struct kir_sched *r = cg_map_lanes_record(a, piece, piece, t);
   r->kind = "each";
   return r;
 }

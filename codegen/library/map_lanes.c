@@ -74,6 +74,7 @@ struct kir_sched *cg_map_lanes_record(struct ir_arena *a, int64_t each, unsigned
   ir_push(a, &r->loops, ((struct kir_loop){ .kind = KIR_LANE, .n = 1, .part = { { "e", each } } }));
   return r;
 }
+unsigned cg_map_lanes_piece(struct cg_space *s) { return pieces_of(s, 4, false) ? 4 : 1; }
 struct kir_sched *cg_map_lanes_schedule(struct ir_arena *a, struct cg_space *s, const struct cg_target *t) 
 {
   unsigned of = piece(s);

@@ -147,6 +147,15 @@ START_TEST(windows)
         "w + j - 1] else 0.0*w[c, i, j] y[n < N, c < 6, h < 7, w < 7] = max(t[n, c, h, w] + b[c], 0.0) }");
 }
 END_TEST
+START_TEST(wide_windows)               /* channels innermost, and results enough: four for a thread */
+{
+  static const char *const e[] = { "f16", "f32" };
+  const char *t = e[_i];
+  wanted_inst = "v4";
+  check("each", 0, NULL, 0, "nest @p(x: %s[1, 64, 84, 83] @ c1 + 5312*c2 + 64*c3 elems 446208, y: %s[1, 64, 42, 42] @ c1 + 2688*c2 + 64*c3 elems 112896 out) { y[c < 64, h < 42, w < 42] at [0, c, h, w] = "
+                            "max[i < 3, j < 3] x[0, c, 2*h + i - 1, 2*w + j - 1] else -inf }", t, t);
+}
+END_TEST
 /* ---- tiles ---- */
 #define GEMM(M, N, K, W, EPI) \
   "nest @g(x: f32[" M ", " K "], w: f32[" W "] const, b: f32[" N "] const, y: f32[" M ", " N "] out) %s { t[m < " M ", n < " N "] = sum[k < " K "] x[m, k]*" EPI \
@@ -272,6 +281,7 @@ static void add(TCase *t)
   tcase_add_test(t, norm);
   tcase_add_loop_test(t, attention, 0, 2);
   tcase_add_test(t, windows);
+  tcase_add_loop_test(t, wide_windows, 0, 2);
   tcase_add_test(t, products);
   tcase_add_loop_test(t, convolutions, 0, 5);
   tcase_add_loop_test(t, matrix_units, 0, 2);
