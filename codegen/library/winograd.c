@@ -19,7 +19,7 @@
 #include <string.h>
 #include "codegen/library/winograd.h"
 
-enum { UNROLL = 8, LINE = 16 /* elements of a cache line */, MAX_SIDE = KIR_WINOGRAD_MAX + 2, MAX_ROWS = 16 };
+enum { UNROLL = 8, LINE = 16 /* elements of a cache line */, MAX_SIDE = KIR_WINOGRAD_MAX + 2, MAX_ROWS = 16, MAX_VECS = 8 };
 
 /* ---- reading a nest ---- */
 static int axis_of(const struct cg_contract *c, const struct ir_ix *e)
@@ -227,14 +227,14 @@ static void step(struct gen *g, const struct place *at, struct kir_reg *acc, con
 {
   struct cg_flat *f = g->f;
   struct cg_open o;
-  struct kir_op *b[8];
+  struct kir_op *b[MAX_VECS];
   int64_t panels = g->r.outs / g->r.cols, per_part = g->r.part / g->lanes;
   const struct ir_ix *u = ir_ix_add(ir_ix_muli(ir_ix_add(ir_ix_muli(g->go, g->nn), at->ab), panels), at->panel);
   u = ir_ix_add(ir_ix_muli(u, g->w.C), ir_ix_add(ir_ix_muli(at->part, g->r.part), ir_ix_add(ir_ix_muli(cv, g->lanes), c)));
   u = ir_ix_muli(u, g->r.cols);
   for (unsigned q = 0; q < g->vecs; q++) b[q] = load(g, g->w.u, ir_ix_addi(u, q * g->lanes), g->lanes);
-  for (int64_t q = 0; q < g->r.cols; q += LINE) {
-    const struct ir_ix *ahead = ir_ix_addi(u, 1024 + q);
+  for (int64_t q = 0; q < g->r.cols && g->r.ahead; q += LINE) {
+    const struct ir_ix *ahead = ir_ix_addi(u, g->r.ahead + q);
     kir_emit(&f->em, KIR_prefetch, IR_f32, 1, NULL, 0, &ahead, 1)->arr = g->w.u;
   }
   const struct ir_ix *v = ir_ix_muli(ir_ix_add(ir_ix_muli(ir_ix_add(ir_ix_muli(at->part, per_part), cv), g->r.tiles), ir_ix_muli(at->rows, g->r.rows)), g->lanes);
@@ -418,29 +418,50 @@ static void zero_halo(struct gen *g, const struct cg_item *it)
 }
 
 /* ---- the record ---- */
+/* Where the step of a loop over the axis belongs; NULL: nowhere. */
+static int64_t *field(struct gen *g, const char *axis, bool grid, int64_t side[2])
+{
+  struct cg_winograd_record *r = &g->r;
+  if (!strcmp(axis, CG_WINOGRAD_TILES)) return grid ? &r->tiles : &r->rows;
+  int a = cg_find_axis(&g->w.c, axis);
+  if (a == (int)g->w.o) return grid ? &r->outs : &r->cols;
+  if (grid) return NULL;
+  return a == (int)g->w.k ? &r->part : a == (int)g->w.h ? &side[0] : a == (int)g->w.w ? &side[1] : NULL;
+}
+static bool read_loops(struct gen *g, const struct kir_sched *s)
+{
+  int64_t side[2] = { 0 };
+  for (uint32_t l = 0; l < s->loops.n; l++)
+    for (unsigned p = 0; p < s->loops.v[l].n; p++) {
+      const char *axis = s->loops.v[l].part[p].axis;
+      int64_t step = s->loops.v[l].part[p].step;
+      bool grid = s->loops.v[l].kind == KIR_GRID;
+      int64_t *to = field(g, axis, grid, side);
+      if (to) *to = step;
+      bool image = grid && step == 1 && g->w.n >= 0 && cg_find_axis(&g->w.c, axis) == g->w.n;
+      if ((!to && !image) || (!grid && s->loops.v[l].kind != KIR_FOR)) return false;
+    }
+  g->r.m = side[0];
+  return side[0] == side[1];
+}
 static bool read_record(struct gen *g, const struct kir_sched *s, const char **why)
 {
   struct cg_winograd_record *r = &g->r;
   const struct kir_inst *in = s->inst ? kir_inst_find(s->inst) : NULL;
-  int64_t side[2] = { 0 };
-  for (uint32_t l = 0; l < s->loops.n; l++)
-    for (unsigned p = 0; p < s->loops.v[l].n; p++) {
-      const char *name = s->loops.v[l].part[p].axis;
-      int64_t step = s->loops.v[l].part[p].step;
-      bool grid = s->loops.v[l].kind == KIR_GRID, tiles = !strcmp(name, CG_WINOGRAD_TILES);
-      int a = tiles ? -1 : cg_find_axis(&g->w.c, name);
-      int64_t *to = tiles ? grid ? &r->tiles : &r->rows : a == (int)g->w.o ? grid ? &r->outs : &r->cols : a == (int)g->w.k ? &r->part : a == (int)g->w.h ? &side[0] : a == (int)g->w.w ? &side[1] : NULL;
-      if (to) *to = step;
-      *why = "the record's loops are not: grid over images, tiles and channels, for over h, w, channels, summed channels, tiles";
-      if ((!to && (a < 0 || a != g->w.n || step != 1)) || (s->loops.v[l].kind != KIR_FOR && !grid)) return false;
-    }
-  r->m = side[0];
+  const struct kir_stage *u = cg_find_stage(s, g->w.u);
+  *why = "the record's loops are not: grid over images, tiles and channels, for over h, w, channels, summed channels, tiles; with packed weights";
+  if (!read_loops(g, s) || !u || u->how != KIR_PACKED) return false;
+  r->ahead = u->prefetch / (int64_t)sizeof(float);
   *why = "the record's steps fit neither vectors nor tiles";
-  if (r->m < 2 || r->m > KIR_WINOGRAD_MAX || side[1] != r->m || !in || in->m != 1 || in->k != 1 || in->text || in->n < 2) return false;
+  if (r->m < 2 || r->m > KIR_WINOGRAD_MAX || !in || in->m != 1 || in->k != 1 || in->text || in->n < 2 || !cg_winograd_fits(&g->w, in->n)) return false;
   g->lanes = in->n;
-  if (r->cols < 1 || r->rows < 1 || r->part < 1 || r->outs < 1 || r->tiles < 1 || r->cols % g->lanes || r->outs % r->cols || r->tiles % r->rows || g->w.C % r->part) return false;
+  g->across = cg_ceil_div(g->w.W, r->m);
+  g->all = g->across * cg_ceil_div(g->w.H, r->m);
+  if (r->cols < 1 || r->rows < 1 || r->part < 1 || r->outs < 1 || r->tiles < 1 || r->rows > MAX_ROWS || r->cols > MAX_VECS * g->lanes) return false;
+  if (r->tiles > cg_round_up(g->all, r->rows) || r->outs > cg_round_up(g->w.O, r->cols)) return false;
   g->vecs = (unsigned)(r->cols / g->lanes);
-  return g->vecs <= 8 && r->rows <= MAX_ROWS && (r->part == g->w.C || r->part % g->lanes == 0) && cg_round_up(g->w.O, r->cols) % r->outs == 0;
+  if (r->cols % g->lanes || r->outs % r->cols || cg_round_up(g->w.O, r->cols) % r->outs || r->tiles % r->rows) return false;
+  return g->w.C % r->part == 0 && (r->part == g->w.C || r->part % g->lanes == 0);
 }
 /* [block of outs][ab][panel][c][column] */
 static void pack(struct gen *g)
@@ -482,8 +503,6 @@ struct kir_kern *cg_winograd_lower(struct ir_arena *a, struct kir_nest *n, const
   g.m = (unsigned)g.r.m;
   g.n = g.m + 2;
   g.nn = g.n * g.n;
-  g.across = cg_ceil_div(g.w.W, g.m);
-  g.all = g.across * cg_ceil_div(g.w.H, g.m);
   g.p = kir_winograd_points(g.m);
   g.v_pitch = cg_ceil_div(g.w.C, g.lanes) * g.lanes * g.r.tiles + LINE;      /* a line more: the matrices of one vector lie in different sets */
   g.m_pitch = g.r.outs * g.r.tiles + LINE;

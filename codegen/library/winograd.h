@@ -17,11 +17,14 @@ struct cg_winograd {
 /* False with *why: not a float32 3x3 convolution of stride 1 with constant weights [o, c, i, j], known sizes, and an input whose padding is stored. */
 bool cg_winograd_read(struct cg_winograd *w, struct ir_arena *a, const struct kir_nest *n, const char **why);
 
+/* Do vectors of so many channels lie together in the input and in what reads and stores results, and have results nothing stored around them but zeros of the image? */
+bool cg_winograd_fits(const struct cg_winograd *w, unsigned lanes);
 struct kir_kern *cg_winograd_lower(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t, const char **why);
 
 struct cg_winograd_record {
   int64_t m;                        /* results of a tile to a side */
   int64_t tiles, outs;              /* of a task: tiles, channels of results */
   int64_t cols, part, rows;         /* of the product's register tile: channels, summed channels in one chain, tiles */
+  int64_t ahead;                    /* elements of the weights that a prefetch is ahead; 0: none */
 };
 #endif

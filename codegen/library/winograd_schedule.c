@@ -80,7 +80,7 @@ static void blocks(const struct plan *p, struct cg_winograd_record r, struct cg_
       try(p, r, best, least);
     }
 }
-static bool vectors_fit(const struct cg_winograd *w, unsigned lanes)
+static bool input_fits(const struct cg_winograd *w, unsigned lanes)
 {
   struct ir_ixs *t = w->c.ixs;
   const struct ir_ix *at[4], *co, *rest, *place = ir_ix_fresh(t, "place", IR_SYM_ID, 0, lanes - 1, 1), *group = ir_ix_fresh(t, "group", IR_SYM_LOOP, 0, (w->C - 1) / lanes, 1);
@@ -106,6 +106,7 @@ static bool results_fit(const struct cg_winograd *w)
   }
   return true;
 }
+bool cg_winograd_fits(const struct cg_winograd *w, unsigned lanes) { return input_fits(w, lanes) && results_fit(w); }
 static struct kir_loop *loop(struct ir_arena *a, struct kir_sched *s, enum kir_loop_kind kind, const char *axis, int64_t step)
 {
   struct kir_loop *l = s->loops.n ? &s->loops.v[s->loops.n - 1] : NULL;
@@ -159,8 +160,8 @@ static bool plan(struct plan *p, struct cg_winograd *w, struct ir_arena *a, cons
 {
   const char *why;
   *p = (struct plan){ w, t, t->vec_lanes };
-  if (t->lanes > 1 || !cg_winograd_read(w, a, n, &why) || !results_fit(w)) return false;
-  return p->lanes >= 4 && w->C >= p->lanes && w->O >= p->lanes && vectors_fit(w, p->lanes);
+  if (t->lanes > 1 || !cg_winograd_read(w, a, n, &why)) return false;
+  return p->lanes >= 4 && w->C >= p->lanes && w->O >= p->lanes && cg_winograd_fits(w, p->lanes);
 }
 static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
 {

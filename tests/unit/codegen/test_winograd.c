@@ -141,6 +141,41 @@ START_TEST(chosen_records_lower)
 }
 END_TEST
 
+/* A record that does not fit is refused with a reason. */
+START_TEST(refuses_other_records)
+{
+#define LOOPS "loops = grid n/1 t/14 o/64, for h/4, for w/4, for o/32, for c/64, for t/14"
+  static const struct { bool good; const char *text; } records[] = {
+    { true, LOOPS "; tile = fma.v16; W = packed" },
+    { false, LOOPS "; tile = fma.v16" },
+    { false, LOOPS "; tile = fma.v32; W = packed" },
+    { false, LOOPS "; tile = mma.m16n8k16.f16.f32; W = packed" },
+    { false, "loops = grid n/1 t/14 o/64, for h/5, for w/5, for o/32, for c/64, for t/14; tile = fma.v16; W = packed" },
+    { false, "loops = grid n/1 t/14 o/64, for h/4, for w/2, for o/32, for c/64, for t/14; tile = fma.v16; W = packed" },
+    { false, "loops = grid n/2 t/14 o/64, for h/4, for w/4, for o/32, for c/64, for t/14; tile = fma.v16; W = packed" },
+    { false, "loops = grid n/1 t/14 o/48, for h/4, for w/4, for o/32, for c/64, for t/14; tile = fma.v16; W = packed" },
+    { false, "loops = grid n/1 t/14 o/64, for h/4, for w/4, for o/32, for c/48, for t/14; tile = fma.v16; W = packed" },
+    { false, "loops = grid n/1 t/14 o/64, for h/4, for w/4, for o/32, for c/64, for t/4; tile = fma.v16; W = packed" },
+    { false, "loops = grid n/1 t/14000000000 o/64, for h/4, for w/4, for o/32, for c/64, for t/14; tile = fma.v16; W = packed" },
+    { false, "loops = grid n/1 t/14 o/64, for h/4, for w/4, for o/32, for i/1, for c/64, for t/14; tile = fma.v16; W = packed" },
+    { false, "loops = grid n/1 t/14, for h/4, for w/4; tile = fma.v16; W = packed" },
+  };
+  char x[400], halo[440];
+  lw_blocked(x, sizeof x, "N", 64, 56, 56, 1);
+  snprintf(halo, sizeof halo, "f32%s zero", x);
+  l.t = cg_target_find("cpu:x86-64-v4", 13);
+  for (unsigned i = 0; i < sizeof records / sizeof *records; i++) {
+    struct ir_arena *a = ir_arena_create();
+    const char *why = NULL;
+    snprintf(record, sizeof record, "sched winograd { %s }", records[i].text);
+    struct kir_nest *n = convolution(a, halo, "f32[64, 64, 3, 3] const", 64, 64, 56, "X[n, c, h + i - 1, w + j - 1]*W[o, c, i, j]");
+    struct kir_kern *k = cg_lower(a, n, given(a, n, l.t), l.t, &why);
+    ck_assert_msg(records[i].good ? k != NULL : !k && why, "%s", record);
+    ir_arena_destroy(a);
+  }
+}
+END_TEST
+
 /* ---- accuracy ---- */
 /* Coefficients of the product of (x - p) over the points but for one (skip; none: skip == n). */
 static void product(const double *p, unsigned n, unsigned skip, double *out)
@@ -202,6 +237,7 @@ static void add(TCase *t)
   tcase_add_loop_test(t, equals_the_sum, 0, 3);
   tcase_add_loop_test(t, takes_what_follows, 0, 3);
   tcase_add_test(t, leaves_others_alone);
+  tcase_add_test(t, refuses_other_records);
   tcase_add_loop_test(t, chosen_records_lower, 0, 3);
   tcase_add_loop_test(t, bounds_the_error, 2, 5);
 }
