@@ -301,7 +301,7 @@ static val bitcast(struct ll *l, const struct kir_op *o)
 }
 static void prefetch(struct ll *l, const struct kir_op *o)
 {
-  ll_intrinsic(l, "llvm.prefetch", l->ptr, (val[]){ ll_addr(l, o->arr, o->ix[0]), ll_int(l->i32, 0), ll_int(l->i32, 3), ll_int(l->i32, 1) }, 4);
+  ll_intrinsic(l, "llvm.prefetch", l->ptr, (val[]){ ll_addr(l, o->arr, o->ix[0]), ll_int(l->i32, 0), ll_int(l->i32, o->sub ? 2 : 3), ll_int(l->i32, 1) }, 4);
 }
 /* On a CPU an asynchronous copy is a load and a store. */
 static void copy_now(struct ll *l, const struct kir_op *o)

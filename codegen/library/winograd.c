@@ -14,7 +14,7 @@
  *
  * Record: loops = grid over images one by one, tiles (axis t) and result channels by the task's; `for h/m, for w/m` say what a tile is; then `for o`, `for c`, `for t`: the
  * register tile's columns, a part of the sum, its rows. tile = fma.v16; the weights are packed.
- *     sched winograd { loops = grid n/1 t/28 o/64, for h/4, for w/4, for o/32, for c/64, for t/14; tile = fma.v16; w = packed prefetch 4096 }
+ *     sched winograd { loops = grid n/1 t/28 o/64, for h/4, for w/4, for o/32, for c/64, for t/14; tile = fma.v16; w = packed prefetch 4096 far 32768 }
  * Weaknesses: NaN and infinities spread over their tile. Tasks that share tiles transform them again each. */
 #include <string.h>
 #include "codegen/library/winograd.h"
@@ -222,6 +222,15 @@ static void input(struct gen *g)
 /* ---- M ---- */
 struct place { const struct ir_ix *ab, *panel, *part, *rows; };   /* what the register tile stands at */
 static const struct ir_ix *acc_at(const struct gen *g, const struct ir_ix *r, unsigned q) { return ir_ix_addi(ir_ix_muli(r, g->vecs), q); }
+static void prefetch(struct gen *g, const struct ir_ix *u, int64_t ahead, unsigned cache)
+{
+  for (int64_t q = 0; q < g->r.cols; q += LINE) {
+    const struct ir_ix *at = ir_ix_addi(u, ahead + q);
+    struct kir_op *o = kir_emit(&g->f->em, KIR_prefetch, IR_f32, 1, NULL, 0, &at, 1);
+    o->arr = g->w.u;
+    o->sub = cache;
+  }
+}
 /* acc += V[rows, c]*U[c, panel] for channel cv*lanes + c of the part */
 static void step(struct gen *g, const struct place *at, struct kir_reg *acc, const struct ir_ix *cv, const struct ir_ix *c)
 {
@@ -233,10 +242,8 @@ static void step(struct gen *g, const struct place *at, struct kir_reg *acc, con
   u = ir_ix_add(ir_ix_muli(u, g->w.C), ir_ix_add(ir_ix_muli(at->part, g->r.part), ir_ix_add(ir_ix_muli(cv, g->lanes), c)));
   u = ir_ix_muli(u, g->r.cols);
   for (unsigned q = 0; q < g->vecs; q++) b[q] = load(g, g->w.u, ir_ix_addi(u, q * g->lanes), g->lanes);
-  for (int64_t q = 0; q < g->r.cols && g->r.ahead; q += LINE) {
-    const struct ir_ix *ahead = ir_ix_addi(u, g->r.ahead + q);
-    kir_emit(&f->em, KIR_prefetch, IR_f32, 1, NULL, 0, &ahead, 1)->arr = g->w.u;
-  }
+  if (g->r.ahead) prefetch(g, u, g->r.ahead, 0);
+  if (g->r.far) prefetch(g, u, g->r.far, 1);
   const struct ir_ix *v = ir_ix_muli(ir_ix_add(ir_ix_muli(ir_ix_add(ir_ix_muli(at->part, per_part), cv), g->r.tiles), ir_ix_muli(at->rows, g->r.rows)), g->lanes);
   v = ir_ix_add(ir_ix_add(v, c), ir_ix_muli(at->ab, g->v_pitch));
   const struct ir_ix *r = cg_flat_for(f, "r", num(g, 0), num(g, g->r.rows), KIR_REPLAY, &o);
@@ -452,6 +459,7 @@ static bool read_record(struct gen *g, const struct kir_sched *s, const char **w
   *why = "the record's loops are not: grid over images, tiles and channels, for over h, w, channels, summed channels, tiles; with packed weights";
   if (!read_loops(g, s) || !u || u->how != KIR_PACKED) return false;
   r->ahead = u->prefetch / (int64_t)sizeof(float);
+  r->far = u->far / (int64_t)sizeof(float);
   *why = "the record's steps fit neither vectors nor tiles";
   if (r->m < 2 || r->m > KIR_WINOGRAD_MAX || !in || in->m != 1 || in->k != 1 || in->text || in->n < 2 || !cg_winograd_fits(&g->w, in->n)) return false;
   g->lanes = in->n;

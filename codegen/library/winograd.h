@@ -25,6 +25,6 @@ struct cg_winograd_record {
   int64_t m;                        /* results of a tile to a side */
   int64_t tiles, outs;              /* of a task: tiles, channels of results */
   int64_t cols, part, rows;         /* of the product's register tile: channels, summed channels in one chain, tiles */
-  int64_t ahead;                    /* elements of the weights that a prefetch is ahead; 0: none */
+  int64_t ahead, far;               /* elements of the weights that prefetches into the first and the second cache are ahead; 0: none */
 };
 #endif

@@ -238,7 +238,7 @@ static bool effect_fields(struct parser *p, struct kir_op *o)
   switch (o->op) {
   case KIR_set: TRY(reg_at(p, o, &o->reg) && kir_lex_eat(x, "=") && sources(p, o)); o->elem = o->reg->elem, o->lanes = o->reg->lanes; return true;
   case KIR_store: TRY(array_at(p, o, &o->arr) && kir_lex_eat(x, "=") && sources(p, o) && guards(p, o)); o->elem = o->arr->elem, o->lanes = p->src[0]->lanes; return true;
-  case KIR_prefetch: return array_at(p, o, &o->arr);
+  case KIR_prefetch: TRY(array_at(p, o, &o->arr)); o->sub = kir_lex_try(x, "far"); return true;
   case KIR_for: case KIR_pipe: return loop_head(p, o);
   case KIR_if: return kir_lex_eat(x, "(") && list(p, o, ")");
   case KIR_tile: return (o->reg = reg(p));

@@ -168,7 +168,7 @@ static void effect(struct ir_buf *b, const struct kir_op *o)
   switch (o->op) {
   case KIR_set: ir_buf_printf(b, " "); regix(b, o->reg, o->ix[0]); ir_buf_printf(b, " ="); sources(b, o); break;
   case KIR_store: ir_buf_printf(b, " "); arrix(b, o->arr, o->ix[0]); ir_buf_printf(b, " ="); sources(b, o); guards(b, o, 1); break;
-  case KIR_prefetch: ir_buf_printf(b, " "); arrix(b, o->arr, o->ix[0]); break;
+  case KIR_prefetch: ir_buf_printf(b, " "); arrix(b, o->arr, o->ix[0]); if (o->sub) ir_buf_printf(b, " far"); break;
   case KIR_for:
     ir_buf_printf(b, " ");
     ir_ix_print(b, o->var);

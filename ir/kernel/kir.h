@@ -105,7 +105,7 @@ uint64_t kir_nest_hash(const struct kir_nest *n);     /* of the text without nam
 /* =============================================================== schedule ============================================================== */
 enum kir_loop_kind { KIR_GRID, KIR_FOR, KIR_PIPE, KIR_WARP, KIR_LANE };
 struct kir_loop { enum kir_loop_kind kind; unsigned n; struct { const char *axis; int64_t step; } part[4]; unsigned unroll, depth, raster; bool sums; };
-struct kir_stage { const char *operand; enum { KIR_DIRECT, KIR_PACKED, KIR_STAGED } how; const char *via; uint32_t swz; unsigned prefetch; };
+struct kir_stage { const char *operand; enum { KIR_DIRECT, KIR_PACKED, KIR_STAGED } how; const char *via; uint32_t swz; unsigned prefetch, far; /* bytes ahead, into the first cache and into the second */ };
 struct kir_sched {
   const char *kind;                     /* skeleton: naive map row contract window chain */
   IR_VEC(struct kir_loop) loops;        /* outermost first; what they leave is the register tile */

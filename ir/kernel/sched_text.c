@@ -27,6 +27,7 @@ static void stage(struct ir_buf *b, const struct kir_stage *s)
   if (s->via) ir_buf_printf(b, " %s", s->via);
   if (s->swz) ir_buf_printf(b, " swz(%u, %u, %u)", s->swz >> 16, s->swz >> 8 & 255, s->swz & 255);
   if (s->prefetch) ir_buf_printf(b, " prefetch %u", s->prefetch);
+  if (s->far) ir_buf_printf(b, " far %u", s->far);
 }
 void kir_sched_print(struct ir_buf *b, const struct kir_sched *s)
 {
@@ -128,7 +129,7 @@ static bool parse_stage(struct kir_lex *x, struct kir_sched *s)
     TRY(kir_lex_eat(x, "(") && kir_lex_uint(x, 1, 8, &B) && kir_lex_eat(x, ",") && kir_lex_uint(x, 0, 16, &M) && kir_lex_eat(x, ",") && kir_lex_uint(x, 1, 16, &S) && kir_lex_eat(x, ")"));
     g.swz = (uint32_t)(B << 16 | M << 8 | S);
   }
-  TRY(count(x, "prefetch", &g.prefetch));
+  TRY(count(x, "prefetch", &g.prefetch) && count(x, "far", &g.far));
   ir_push(x->arena, &s->stages, g);
   return true;
 }

@@ -35,7 +35,7 @@ static void set_record(const struct form *f, int m)
   /* steps in vectors of 16: of shorter ones there are as many more, so that the blocks stay the same */
   int cols = f->panels * (int)v, outs = f->outs * 16 / cols * cols, blocks = (f->o + cols - 1) / cols * cols;
   if (outs < cols || blocks % outs) outs = cols;
-  snprintf(record, sizeof record, "sched winograd { loops = grid n/1 t/%d o/%d, for h/%d, for w/%d, for o/%d, for c/%d, for t/%d; tile = fma.v%u; W = packed prefetch 4096 }", f->tiles,
+  snprintf(record, sizeof record, "sched winograd { loops = grid n/1 t/%d o/%d, for h/%d, for w/%d, for o/%d, for c/%d, for t/%d; tile = fma.v%u; W = packed prefetch 4096 far 32768 }", f->tiles,
            outs, m, m, cols, f->part, f->rows, v);
 }
 

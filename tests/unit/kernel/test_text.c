@@ -52,7 +52,7 @@ static const char *const scheds[] = {
   "sched naive {}\n",
   "sched map { loops = grid r/8, for c/16; tile = v16 }\n",
   "sched row { loops = grid r/8, warp r/1; tile = v4; hold = reg }\n",
-  "sched contract { loops = grid m/336, for k/256, for n/32, for m/14, for k/1 unroll 4; tile = fma.v16; B = direct prefetch 4096; tail = m peel 7 1 }\n",
+  "sched contract { loops = grid m/336, for k/256, for n/32, for m/14, for k/1 unroll 4; tile = fma.v16; B = direct prefetch 4096 far 32768; tail = m peel 7 1 }\n",
   "sched contract { loops = grid n/1 o/32 h/1, for w/14, for c/16 sums, for i/1, for j/1, for c/1 unroll 8; tile = fma.v16; W = packed; tail = w peel 1, h.1 peel }\n",
   "sched contract { loops = grid m/128 n/128 raster 8, pipe k/32 depth 4, warp m/64 n/32; tile = mma.m16n8k16.f16.f32; A = shared cp.async swz(2, 3, 3); B = shared sync; epi = shared }\n",
 };
