@@ -6,7 +6,7 @@
 enum { CHAIN = 128, PREFETCH = 4096, FAR = 32768 };
 static const double ERROR = 2e-5;
 /* Bytes in a cycle: from memory for all cores, from the third cache for one that reads in order, or writes and reads back. Measured (Zen 4). */
-static const double memory = 6, third = 14, beyond = 12;
+static const double memory = 6, third = 10, beyond = 15;
 
 struct plan { const struct cg_winograd *w; const struct cg_target *t; unsigned lanes; };
 
@@ -43,7 +43,7 @@ static double cycles(const struct plan *p, const struct cg_winograd_record *r)
   double moved = 8 * nn * tiles * (C + outs * (double)(w->C / r->part));      /* V is stored and read once, M once for each part of the sum */
   if (u > 0.5 * (double)p->t->l2_bytes) product = together(product, part / third);
   double task = tiles * (double)cg_ceil_div(w->C, p->lanes) * in_cycles(r->m) + product + tiles * outs / lanes * out_cycles(r->m);
-  if (scratch > 1.15 * (double)p->t->l2_bytes) task += moved / beyond;
+  if (scratch > 0.75 * (double)p->t->l2_bytes) task += moved / beyond;
   return together(waves(p, tasks(p, r)) * task, u / memory);
 }
 static double direct_cycles(const struct plan *p)
