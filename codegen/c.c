@@ -182,8 +182,9 @@ static void scratch(struct cc *c, struct ir_buf *b)
     ir_buf_printf(b, "  const int thread = %s*%u + %s;\n", c->d->warp, k->lanes, c->d->lane);
   }
   if (!k->scratch_bytes) return;
-  if (dynamic(c)) ir_buf_printf(b, "  extern %s unsigned char scratch[];\n", c->d->shared);
-  else ir_buf_printf(b, "  %s unsigned char scratch[%llu]%s;\n", c->d->shared, (unsigned long long)k->scratch_bytes, c->d->warps ? "" : " __attribute__((aligned(64)))");
+  const char *shared = c->descriptors ? "__shared__ __align__(1024)" : c->d->shared;
+  if (dynamic(c)) ir_buf_printf(b, "  extern %s unsigned char scratch[];\n", shared);
+  else ir_buf_printf(b, "  %s unsigned char scratch[%llu]%s;\n", shared, (unsigned long long)k->scratch_bytes, c->d->warps ? "" : " __attribute__((aligned(64)))");
   for (uint32_t i = 0; i < k->bufs.n; i++) {
     const struct kir_arr *a = k->bufs.v[i];
     const char *t = c_printf(c, "%s%s", c->d->local, c_store_type(c, a->elem));

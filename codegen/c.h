@@ -54,6 +54,7 @@ struct cc {
   const struct ir_ix *lane, *warp;     /* set when they are used */
   bool exchange, f64;
   bool waited;                         /* for the kernels before this one */
+  bool descriptors;                    /* it reads shared memory through descriptors: what threads wrote there must be made visible to them */
   unsigned cores;                      /* multiprocessors of the target */
 };
 void c_fail(struct cc *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -106,6 +107,8 @@ void c_store(struct cc *c, const struct kir_op *o, struct c_text v, const char *
 bool c_whole(const struct kir_kern *k, const struct kir_op *o);              /* a vector load or store that is one aligned piece */
 void c_cp_async(struct cc *c, const struct kir_op *o);
 void c_ldmatrix(struct cc *c, const struct kir_op *o);
+void c_wgmma(struct cc *c, const struct kir_op *o);
+void c_wgmma_wait(struct cc *c, const struct kir_op *o);
 void c_mma(struct cc *c, const struct kir_op *o);
 const char *c_element(struct cc *c, const struct kir_arr *a, const struct ir_ix *at, int64_t stride);   /* "x[i]" */
 

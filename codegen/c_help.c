@@ -123,6 +123,10 @@ static const struct row { const char *name, *needs, *text, *opencl; bool typed; 
     "$F void start_next_kernel() {\n#if __CUDA_ARCH__ >= 900\n  asm volatile(\"griddepcontrol.launch_dependents;\");\n#endif\n}", NULL, false },
   { "wait_for_earlier_kernels", NULL,
     "$F void wait_for_earlier_kernels() {\n#if __CUDA_ARCH__ >= 900\n  asm volatile(\"griddepcontrol.wait;\" ::: \"memory\");\n#endif\n}", NULL, false },
+  /* wgmma's operands (PTX ISA, matrix descriptor): rows of 128 bytes, swizzled, groups of eight rows 1024 bytes apart */
+  { "descriptor", "shared_address",
+    "$F unsigned long long descriptor(const void *p) { return (unsigned long long)(shared_address(p) >> 4 & 0x3fff) | 1ull << 16 | 64ull << 32 | 1ull << 62; }", NULL, false },
+  { "show_to_descriptors", NULL, "$F void show_to_descriptors() { asm volatile(\"fence.proxy.async.shared::cta;\" ::: \"memory\"); }", NULL, false },
   { "ldmatrix_1", "shared_address",
     "$F void ldmatrix_1(unsigned *r, const void *row) { asm volatile(\"ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%0}, [%1];\" : \"=r\"(r[0]) : \"r\"(shared_address(row))); }", NULL, false },
   { "ldmatrix_2", "shared_address",

@@ -204,3 +204,36 @@ void c_mma(struct cc *c, const struct kir_op *o)
   ir_buf_deinit(&d);
   ir_buf_deinit(&ab);
 }
+/* ---- wgmma: operands by descriptors, whose start counts 16 bytes; asynchronous ---- */
+static const char *unswizzled(struct cc *c, const struct kir_arr *a, const struct ir_ix *at)
+{
+  struct c_text t = c_ix(c, at);
+  return ir_ix_is(at, 0) ? array(c, a) : c_printf(c, "%s + %s", array(c, a), c_in(c, t, C_ADD));
+}
+void c_wgmma(struct cc *c, const struct kir_op *o)
+{
+  const struct kir_inst *in = o->inst;
+  int64_t regs = kir_layout_count(&in->C, 'r'), places = kir_layout_count(&in->C, 'v');
+  struct ir_buf d = { 0 }, list = { 0 };
+  if (!c->d->warps) c_fail(c, "wgmma exists in CUDA only");
+  operands(c, &d, o->reg, o->ix[0], regs, "+f");
+  for (int64_t i = 0; i < regs * places; i++) ir_buf_printf(&list, "%s%%%lld", i ? "," : "", (long long)i);
+  const char *make = c_help(c, "descriptor", IR_f32), *a = c_name(c, NULL, "da"), *b = c_name(c, NULL, "db");
+  c_line(c, "asm volatile(\"wgmma.fence.sync.aligned;\" ::: \"memory\");");
+  c_line(c, "const unsigned long long %s = %s(%s), %s = %s(%s);", a, make, unswizzled(c, o->arr, o->ix[1]), b, make, unswizzled(c, o->arr2, o->ix[2]));
+  for (int64_t i = 0; i < o->i; i++) {
+    c_line(c, "asm volatile(\"{.reg .pred p; setp.eq.u32 p, 0, 0; %s {%s}, %%%lld, %%%lld, p, 1, 1, 0, 0;}\"", in->text, list.s, (long long)(regs * places), (long long)(regs * places + 1));
+    c_line(c, "             : %s", d.s);
+    c_line(c, "             : \"l\"(%s + %lld), \"l\"(%s + %lld));", a, (long long)(i * in->k / 8), b, (long long)(i * in->k / 8));
+  }
+  c_line(c, "asm volatile(\"wgmma.commit_group.sync.aligned;\" ::: \"memory\");");
+  ir_buf_deinit(&d);
+  ir_buf_deinit(&list);
+}
+void c_wgmma_wait(struct cc *c, const struct kir_op *o)
+{
+  struct ir_buf d = { 0 };
+  operands(c, &d, o->reg, ir_ix_int(c->k->ixs, 0), o->reg->count, "+f");
+  c_line(c, "asm volatile(\"wgmma.wait_group.sync.aligned 0;\" : %s :: \"memory\");", d.s);
+  ir_buf_deinit(&d);
+}

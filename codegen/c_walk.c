@@ -47,6 +47,7 @@ static void count(struct cc *c, const struct kir_block *b)
     struct c_val *x = val(c, o);
     x->at = b;
     x->pos = pos;
+    c->descriptors |= o->op == KIR_wgmma;
     for (unsigned i = 0; i < o->n_src; i++) {
       struct c_val *s = val(c, o->src[i]);
       s->uses++;
@@ -236,12 +237,17 @@ static void effect(struct cc *c, const struct kir_op *o)
   case KIR_prefetch: return;
   case KIR_for: walk_for(c, o); return;
   case KIR_if: walk_if(c, o); return;
-  case KIR_barrier: c_line(c, "%s", c->d->barrier); return;
+  case KIR_barrier:
+    if (c->descriptors) c_line(c, "%s();", c_help(c, "show_to_descriptors", IR_f32));
+    c_line(c, "%s", c->d->barrier);
+    return;
   case KIR_cp_async: c_cp_async(c, o); return;
   case KIR_commit: if (c->d->warps) c_line(c, "asm volatile(\"cp.async.commit_group;\" ::: \"memory\");"); return;
   case KIR_wait: if (c->d->warps) c_line(c, "asm volatile(\"cp.async.wait_group %lld;\" ::: \"memory\");", (long long)o->i); return;
   case KIR_ldmatrix: c_ldmatrix(c, o); return;
   case KIR_mma_sync: c_mma(c, o); return;
+  case KIR_wgmma: c_wgmma(c, o); return;
+  case KIR_wgmma_wait: c_wgmma_wait(c, o); return;
   default: c_fail(c, "op %d does not exist on a GPU", (int)o->op);
   }
 }

@@ -876,6 +876,43 @@ static const struct ir_ix *k_coordinate(struct ex *x, const struct kir_op *o)
   }
   return NULL;
 }
+/* The offset of the first element of operand e of the instruction: its own coordinates along dim d (i or j) and k are 0. */
+static const struct ir_ix *first_element(struct mma *m, const struct kir_expr *e, unsigned d)
+{
+  struct ex *x = m->x;
+  struct factors f = m->rep[d];
+  struct site s = { 0 };
+  unsigned n = f.n;
+  cut(&(struct factor){ 'z', (int32_t)(d ? m->in->n : m->in->m), 1, NULL, d }, 1, m->ax[d], m->n_ax[d], 1, &f);
+  for (; n < f.n; n++) f.f[n].digit = num(x, 0);
+  coordinates(x, &s, f.f, f.n, m->ax[d], m->n_ax[d]);
+  if (m->kvar) {
+    s.from[s.n] = m->kvar;
+    s.to[s.n++] = num(x, 0);
+  }
+  return flat(x, at_site(&s, offset(x, e->arr, e->at)));
+}
+/* Warps together, operands in shared memory: one op for all steps of k. It is waited for at the end of the pipe's trip, or at once. */
+static void expand_wgmma(struct mma *m, int64_t steps)
+{
+  struct ex *x = m->x;
+  const struct kir_expr *ea = m->o->e->a[0], *eb = m->o->e->a[1];
+  struct kir_block *outer = x->e.at;
+  struct site dummy = { 0 };
+  m->kvar = k_coordinate(x, m->o);
+  repetitions(m, &dummy, 0);
+  repetitions(m, &dummy, 1);
+  open_reps(x, &m->rep[0]);
+  open_reps(x, &m->rep[1]);
+  const struct ir_ix *c = flat(x, ir_ix_add(rep_reg(x, &m->rep[0], false, 1), rep_reg(x, &m->rep[1], false, 1)));
+  struct kir_op *o = kir_emit(&x->e, KIR_wgmma, m->in->c, 1, NULL, 0, (const struct ir_ix *[]){ c, first_element(m, ea, 0), first_element(m, eb, 1) }, 3);
+  o->inst = m->in;
+  o->reg = m->o->reg;
+  o->arr = ea->arr;
+  o->arr2 = eb->arr;
+  o->i = steps;
+  x->e.at = outer;
+}
 static void expand_mma(struct ex *x, struct kir_op *o)
 {
   struct mma m = { .x = x, .o = o, .in = o->inst, .k = num(x, 0) };
@@ -886,6 +923,10 @@ static void expand_mma(struct ex *x, struct kir_op *o)
   int64_t steps, na = kir_layout_count(&m.in->A, 'r'), nb = kir_layout_count(&m.in->B, 'r');
   IR_ASSERT(ir_ix_const(o->ix[0], &steps) && steps % m.in->k == 0);
   steps /= m.in->k;
+  if (kir_layout_count(&m.in->C, 'w') > 1) {
+    expand_wgmma(&m, steps);
+    return;
+  }
   const struct ir_ix *step = num(x, 0);
   if (!ir_ix_is(o->ix[0], 1)) m.kvar = k_coordinate(x, o);
   if (steps > 1) {
@@ -1114,6 +1155,13 @@ static void pipe_half(struct ex *x, const struct kir_op *o, unsigned half, const
   b = take(&b, part);
   block(x, &b);
 }
+/* The registers that a trip's asynchronous multiplication sums into; NULL: it has none. */
+static struct kir_reg *multiplied(const struct kir_op *pipe)
+{
+  for (const struct kir_op *o = pipe->body[1].first; o; o = o->next)
+    if (o->op == KIR_mma && kir_layout_count(&o->inst->C, 'w') > 1) return o->reg;
+  return NULL;
+}
 static void wait_for(struct ex *x, int64_t left) { emit(x, KIR_wait, IR_f32, 1, NULL, 0)->i = left; }
 static void commit(struct ex *x) { emit(x, KIR_commit, IR_f32, 1, NULL, 0); }
 static void produce_if(struct ex *x, const struct kir_op *o, const struct ir_ix *t, enum part part)
@@ -1139,13 +1187,15 @@ static void fill_pipe(struct ex *x, const struct kir_op *o, unsigned d, enum par
   x->e.at = outer;
 }
 /* The first barrier is for re-entry and for memory used before. Depth 1: barrier, copy, wait, barrier, consume. A deep pipe consumes first: what is copied then is needed
- * in several trips, and its addresses are computed while the matrix units work; in a shallow one the copy must have the whole trip. */
+ * in several trips, and its addresses are computed while the matrix units work; in a shallow one the copy must have the whole trip, unless the multiplication is asynchronous. */
 static void expand_pipe(struct ex *x, struct kir_op *o)
 {
   struct kir_block *outer = x->e.at;
   uint32_t mark = ir_facts_mark(&x->k->facts);
   const struct ir_ix *last = ir_ix_addi(ir_ix_sub(o->ix[0], o->var), -1);
   unsigned d = o->depth;
+  struct kir_reg *acc = multiplied(o);
+  bool first = d >= DEEP || (acc && d > 1);
   if (d > 1) {
     bool early = weights_may_come_first(x, o);
     barrier(x);
@@ -1165,10 +1215,11 @@ static void expand_pipe(struct ex *x, struct kir_op *o)
   } else {
     wait_for(x, d - 2);
     barrier(x);
-    if (d >= DEEP) pipe_half(x, o, 1, o->var, ALL);
+    if (first) pipe_half(x, o, 1, o->var, ALL);
     produce_if(x, o, ir_ix_addi(o->var, d - 1), ALL);
   }
-  if (d < DEEP) pipe_half(x, o, 1, o->var, ALL);
+  if (!first) pipe_half(x, o, 1, o->var, ALL);
+  if (acc) emit(x, KIR_wgmma_wait, IR_f32, 1, NULL, 0)->reg = acc;
   x->e.at = outer;
   ir_facts_reset(&x->k->facts, mark);
 }

@@ -50,7 +50,7 @@ static bool acc_layout(const struct tile *t, struct kir_layout *lay)
   const struct kir_inst *in = t->l->in;
   int64_t I = extent(t, CG_M, false), J = extent(t, CG_N, false), wi = extent(t, CG_M, true), wj = extent(t, CG_N, true), nr = kir_layout_count(&in->C, 'r');
   if (I % wi || J % wj || wi % in->m || wj % in->n) return cg_refuse(t->l, "the tile is no multiple of the instruction");
-  int64_t ri = wi / in->m, rj = wj / in->n;
+  int64_t ri = wi / in->m, rj = wj / in->n, together = kir_layout_count(&in->C, 'w'), next = together * t->l->split;       /* warps of an instruction, and that have one part of the tile */
   if (ri * rj * nr > MAX_REGS) return cg_refuse(t->l, "the tile does not fit the registers");
   name_dims(lay, t->part ? "i=1, j=1, z=1" : "i=1, j=1");
   if (t->l->unit == 'l') {                        /* lanes inside of registers: neighbours read and store neighbours, along the dim in which the result is contiguous */
@@ -61,10 +61,11 @@ static bool acc_layout(const struct tile *t, struct kir_layout *lay)
     cg_factor(lay, 1, J / wj, 'l', rows ? I / wi : 1);
     return in->m == 1 && in->n == 1 ? true : cg_refuse(t->l, "lanes divide a tile of scalar instructions");
   }
-  cg_factor(lay, 0, I / wi, t->l->unit, t->l->split * (J / wj));
+  if (together > 1 && t->part) return cg_refuse(t->l, "warps that multiply together do not split the sum");
+  cg_factor(lay, 0, I / wi, t->l->unit, next * (J / wj));
   cg_factor(lay, 0, ri, 'r', nr * rj);
   inst_factors(lay, 0, &in->C, 'i');
-  cg_factor(lay, 1, J / wj, t->l->unit, t->l->split);
+  cg_factor(lay, 1, J / wj, t->l->unit, next);
   cg_factor(lay, 1, rj, 'r', nr);
   inst_factors(lay, 1, &in->C, 'j');
   if (t->part) cg_factor(lay, 2, t->l->split, 'w', 1);
@@ -310,6 +311,11 @@ static bool emit_mma(struct tile *t)
     if (l->in->text) e = uncast(e);               /* the instruction converts */
     if (l->in->text && e->elem != l->in->ab) return cg_refuse(l, "the instruction multiplies another type");
     f[o] = t->staged[o] ? staged(t, o, e, at_k) : !o && l->x_rows ? from_rows(t, e) : operand(t, e);
+  }
+  if (l->in->fetch && !strcmp(l->in->fetch, "descriptor")) {
+    for (unsigned o = 0; o < 2; o++)
+      if (!t->staged[o] || t->staged[o]->swz != (3 << 16 | 3 << 8 | 3) || t->staged[o]->byte_offset % KIR_WGMMA_ALIGN || steps != KIR_WGMMA_ROW)
+        return cg_refuse(l, "the instruction reads rows of 64 elements, swizzled (3, 3, 3), in shared memory");
   }
   *p = (struct kir_expr){ .kind = KIR_E_FN, .elem = c->elem, .sub = IR_MAP_mul, .n = 2, .a = { f[0], f[1] } };
   const struct kir_stage *st = cg_find_stage(l->s, c->wr->arr);

@@ -35,6 +35,7 @@ struct ins {
   uint32_t reg, reg2, reg3;
   bool uniform;                                        /* no lane in ix[0] */
 };
+struct product { const struct ins *i; int64_t a, b, c; double *sum; bool done; };   /* of wgmma, until it is waited for: first elements of A and B, register, 16 rows x n */
 struct copy { uint32_t byte; unsigned n; enum ir_elem elem; union kir_val v[16]; uint8_t poison[16]; bool late; int thread; };
 struct warp {
   uint32_t pc;
@@ -46,6 +47,7 @@ struct warp {
   unsigned active;
   IR_VEC(struct copy) cur;                             /* copies since the last commit */
   IR_VEC(struct copy) flying; IR_VEC(uint32_t) groups; /* committed ones; group ends in flying */
+  IR_VEC(struct product) products; unsigned n_products; /* products.v keeps the room of earlier ones */
   bool at_barrier, ended;
 };
 struct run {
@@ -635,6 +637,75 @@ static bool do_mma(struct run *r, const struct ins *i)
   free(a);
   return ok;
 }
+/* ---- wgmma: a warp's share is 16 of A's rows; by the seed the operands are read at once or when it is waited for ---- */
+enum { ROWS = 16 };
+static bool operand(struct run *r, const struct ins *i, struct mem *m, int64_t first, unsigned rows, unsigned cols, double *out)
+{
+  for (unsigned x = 0; x < rows; x++)
+    for (unsigned z = 0; z < cols; z++) {
+      union kir_val v;
+      uint8_t poison;
+      TRY(load1(r, m, i->o, first + x * KIR_WGMMA_ROW + z, thread_of(r, 0), &v, &poison));
+      out[x * cols + z] = poison ? (double)NAN : v.f;
+    }
+  return true;
+}
+static bool multiply(struct run *r, struct product *p)
+{
+  const struct kir_op *o = p->i->o;
+  unsigned n = o->inst->n, k = (unsigned)o->i * o->inst->k, part = (unsigned)(r->w - r->warps) % 4 * ROWS;
+  double *a = calloc((size_t)(ROWS + n) * k, sizeof *a), *b = a + (size_t)ROWS * k;
+  if (!a) ir_bug("interp", "out of memory");
+  bool ok = operand(r, p->i, p->i->mem, p->a + part * KIR_WGMMA_ROW, ROWS, k, a) && operand(r, p->i, p->i->mem2, p->b, n, k, b);
+  for (unsigned x = 0; ok && x < ROWS; x++)
+    for (unsigned y = 0; y < n; y++)
+      for (unsigned z = 0; z < k; z++) p->sum[x * n + y] += a[x * k + z] * b[y * k + z];
+  free(a);
+  p->done = true;
+  return ok;
+}
+/* An operand's first element, the same for the four warps that execute the instruction together. */
+static bool of_group(struct run *r, const struct ins *i, unsigned which, int64_t *out)
+{
+  int64_t w = r->w - r->warps, x;
+  for (int64_t j = w / 4 * 4; j < w / 4 * 4 + 4; j++) {
+    r->row.v[r->warp] = j;
+    x = kir_ixp_eval(i->ix[which], &r->row);
+    if (j % 4 && x != *out) return r->row.v[r->warp] = w, fault(r, "wgmma: warps %lld to %lld have different operands", (long long)(w / 4 * 4), (long long)(w / 4 * 4 + 3));
+    *out = x;
+  }
+  r->row.v[r->warp] = w;
+  return (*out / KIR_WGMMA_ROW % 8 == 0 && *out % 16 == 0) || fault(r, "wgmma: an operand begins at element %lld, within eight rows", (long long)*out);
+}
+static bool do_wgmma(struct run *r, const struct ins *i)
+{
+  const struct kir_op *o = i->o;
+  const struct kir_inst *q = o->inst;
+  struct warp *w = r->w;
+  TRY(all_lanes(r, o));
+  if (r->L != 32 || r->W % 4 || kir_layout_count(&q->C, 'w') != 4) return fault(r, "%s needs groups of four warps", q->name);
+  if (w->n_products == w->products.n) ir_push(r->arena, &w->products, ((struct product){ .sum = IR_NEWN(r->arena, double, ROWS * 256) }));
+  struct product *p = &w->products.v[w->n_products++];
+  p->i = i;
+  p->done = false;
+  r->row.v[r->lane] = 0;
+  unsigned regs = (unsigned)kir_layout_count(&q->C, 'r');
+  TRY(reg_number(r, i, 0, o->reg, regs, &p->c) && of_group(r, i, 1, &p->a) && of_group(r, i, 2, &p->b));
+  TRY(gather(r, &(struct frag){ &q->C, o->reg, i->reg, p->c, 'i', 'j', q->n }, p->sum, false));
+  for (unsigned g = 0; g < regs; g++)
+    for (unsigned l = 0; l < r->L; l++) memset(w->poison + reg_at(r, i->reg, o->reg, p->c + g, l), 1, o->reg->lanes);
+  return rnd(r) & 1 ? true : multiply(r, p);
+}
+static bool do_wgmma_wait(struct run *r)
+{
+  for (unsigned n = 0; n < r->w->n_products; n++) {
+    struct product *p = &r->w->products.v[n];
+    const struct kir_op *o = p->i->o;
+    TRY((p->done || multiply(r, p)) && gather(r, &(struct frag){ &o->inst->C, o->reg, p->i->reg, p->c, 'i', 'j', o->inst->n }, p->sum, true));
+  }
+  r->w->n_products = 0;
+  return true;
+}
 static bool do_ldmatrix(struct run *r, const struct ins *i)
 {
   const struct kir_op *o = i->o;
@@ -719,6 +790,7 @@ static bool step(struct run *r, bool *yield)
     return true;
   case END:
     w->ended = *yield = true;
+    if (w->n_products) return fault(r, "a wgmma is never waited for");
     return (!w->cur.n && !w->flying.n) || fault(r, "asynchronous copies are never waited for");
   case KIR_const: case KIR_cast: case KIR_bitcast: case KIR_splat: case KIR_extract: case KIR_vred: TRY(do_lanewise(r, i)); break;
   case KIR_shfl: TRY(all_lanes(r, o) && do_lanewise(r, i)); break;
@@ -738,6 +810,8 @@ static bool step(struct run *r, bool *yield)
   case KIR_wait: TRY(all_lanes(r, o) && do_wait(r, o)); break;
   case KIR_ldmatrix: TRY(do_ldmatrix(r, i)); *yield = true; break;
   case KIR_mma_sync: TRY(do_mma(r, i)); break;
+  case KIR_wgmma: TRY(do_wgmma(r, i)); *yield = true; break;
+  case KIR_wgmma_wait: TRY(all_lanes(r, o) && do_wgmma_wait(r)); break;
   default: return fault(r, "%s cannot be run", kir_op_name(o->op));
   }
   w->pc++;
@@ -748,7 +822,7 @@ static bool step(struct run *r, bool *yield)
 static void reset_warp(struct run *r, struct warp *w, unsigned n)
 {
   w->pc = 0;
-  w->n_masks = 0;
+  w->n_masks = w->n_products = 0;
   w->at_barrier = w->ended = false;
   w->cur.n = w->flying.n = w->groups.n = 0;
   memcpy(w->sym, r->row.v, sizeof *w->sym * kir_ixm_syms(r->m));

@@ -264,6 +264,9 @@ static bool effect_fields(struct parser *p, struct kir_op *o)
   case KIR_wait: return kir_lex_uint(x, 0, 1 << 20, &o->i);
   case KIR_ldmatrix: return reg_at(p, o, &o->reg) && kir_lex_eat(x, "<-") && array_at(p, o, &o->arr) && times(p, 4, &o->i) && ((o->sub = kir_lex_try(x, "trans")), true);
   case KIR_mma_sync: return reg_at(p, o, &o->reg) && kir_lex_eat(x, "+=") && reg_at(p, o, &o->reg2) && kir_lex_eat(x, "*") && reg_at(p, o, &o->reg3) && (o->inst = inst(p));
+  case KIR_wgmma:
+    return reg_at(p, o, &o->reg) && kir_lex_eat(x, "+=") && array_at(p, o, &o->arr) && kir_lex_eat(x, "*") && array_at(p, o, &o->arr2) && times(p, 4, &o->i) && (o->inst = inst(p));
+  case KIR_wgmma_wait: return (o->reg = reg(p));
   default: return true;
   }
 }

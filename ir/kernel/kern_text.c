@@ -240,6 +240,16 @@ static void effect(struct ir_buf *b, const struct kir_op *o)
     regix(b, o->reg3, o->ix[2]);
     ir_buf_printf(b, " by %s", o->inst->name);
     break;
+  case KIR_wgmma:
+    ir_buf_printf(b, " ");
+    regix(b, o->reg, o->ix[0]);
+    ir_buf_printf(b, " += ");
+    arrix(b, o->arr, o->ix[1]);
+    ir_buf_printf(b, " * ");
+    arrix(b, o->arr2, o->ix[2]);
+    ir_buf_printf(b, " x %lld by %s", (long long)o->i, o->inst->name);
+    break;
+  case KIR_wgmma_wait: ir_buf_printf(b, " %%%s", o->reg->name); break;
   default: break;        /* barrier, commit */
   }
 }

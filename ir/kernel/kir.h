@@ -168,12 +168,13 @@ struct kir_inst {
   const char *name; unsigned m, n, k; enum ir_elem ab, c;
   struct kir_layout A, B, C;            /* A over (i,k), B over (k,j), C over (i,j): the row's meaning is D[i,j] = C[i,j] + sum_k A[i,k]*B[k,j] on these layouts */
   const char *fact;                     /* target fact it needs: "fma", "sm_80" */
-  const char *fetch;                    /* how fragments may come from shared memory: "ldmatrix" or NULL */
+  const char *fetch;                    /* how fragments may come from shared memory: "ldmatrix"; "descriptor": they must stay there; or NULL */
   const char *text;                     /* PTX, or NULL */
 };
 const struct kir_inst *kir_inst_find(const char *name);                 /* kinst.def; layouts parsed once */
 unsigned kir_inst_count(void); const struct kir_inst *kir_inst_at(unsigned i);
 
+enum { KIR_WGMMA_ROW = 64 /* elements of 16 bits of a row of an operand of wgmma */, KIR_WGMMA_ALIGN = 1024 /* bytes that such operands begin on */ };
 enum { KIR_MAX_VEC = 64 /* lanes of a vector */, KIR_MAX_THREADS = 1024 /* of a block */ };
 struct kir_digit { const struct ir_ix *var; const struct ir_ix *trips; };   /* grid: mixed radix of one launch index, outermost first */
 struct kir_kern {

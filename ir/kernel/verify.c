@@ -60,6 +60,7 @@ static const struct need { int8_t src, min_ix, max_ix; uint8_t has; } needs[KIR_
   [KIR_map] = { 0, 0, -1, EXPR }, [KIR_mma] = { 0, 1, 1, REG | EXPR | INST }, [KIR_reduce] = { 0, 0, 0, REG | REG2 }, [KIR_relayout] = { 0, 0, 0, REG | REG2 },
   [KIR_pipe] = { 0, 1, 1, VAR }, [KIR_barrier] = { 0, 0, 0, 0 }, [KIR_cp_async] = { 0, 2, -1, ARR | ARR2 }, [KIR_commit] = { 0, 0, 0, 0 }, [KIR_wait] = { 0, 0, 0, 0 },
   [KIR_shfl] = { 1, 0, 0, 0 }, [KIR_ldmatrix] = { 0, 2, 2, REG | ARR }, [KIR_mma_sync] = { 0, 3, 3, REG | REG2 | REG3 | INST },
+  [KIR_wgmma] = { 0, 3, 3, REG | ARR | ARR2 | INST }, [KIR_wgmma_wait] = { 0, 0, 0, REG },
 };
 static bool fields(struct verify *v, const struct kir_op *o)
 {
@@ -122,6 +123,19 @@ static bool mma_types(struct verify *v, const struct kir_op *o)
     if (f[i].r->elem != f[i].e || f[i].r->lanes != (unsigned)kir_layout_count(f[i].l, 'v')) return fail(v, 1, "%%%s does not fit %s", f[i].r->name, q->name);
   return v->k->lanes == (unsigned)kir_layout_count(&q->C, 'l') || fail(v, 1, "%s needs a warp of %lld lanes", q->name, (long long)kir_layout_count(&q->C, 'l'));
 }
+static bool wgmma_types(struct verify *v, const struct kir_op *o)
+{
+  const struct kir_inst *q = o->inst;
+  const struct kir_arr *two[2] = { o->arr, o->arr2 };
+  if (kir_layout_count(&q->C, 'w') != 4 || o->reg->elem != q->c || o->reg->lanes != 2 || o->i < 1 || o->i > 4) return fail(v, 1, "operands do not fit %s", q->name);
+  for (unsigned i = 0; i < 2; i++) {
+    const struct kir_arr *a = two[i];
+    int64_t pitch;
+    bool rows = a->space == KIR_SHARED && a->elem == q->ab && a->rank && ir_ix_const(ir_ix_sub(a->hi[a->rank - 1], a->lo[a->rank - 1]), &pitch) && pitch == KIR_WGMMA_ROW;
+    if (!rows || a->swz != (3 << 16 | 3 << 8 | 3) || a->byte_offset % KIR_WGMMA_ALIGN) return fail(v, 1, "%s has no rows of %d, swizzled (3, 3, 3), from a multiple of %d bytes on", a->name, KIR_WGMMA_ROW, KIR_WGMMA_ALIGN);
+  }
+  return (v->k->lanes == 32 && v->k->warps % 4 == 0) || fail(v, 1, "%s needs groups of four warps", q->name);
+}
 static bool types(struct verify *v, const struct kir_op *o)
 {
   const struct kir_op *a = o->n_src ? o->src[0] : NULL;
@@ -147,6 +161,7 @@ static bool types(struct verify *v, const struct kir_op *o)
     return (v->k->lanes == 32 && o->reg->lanes == 2 && ir_elem_bytes(o->arr->elem) == 2 && o->reg->elem == o->arr->elem && o->arr->space == KIR_SHARED && (o->i == 1 || o->i == 2 || o->i == 4)) ||
            fail(v, 1, "operands do not fit");
   case KIR_mma_sync: return mma_types(v, o);
+  case KIR_wgmma: return wgmma_types(v, o);
   case KIR_pipe: return (o->depth >= 1 && o->depth <= 16) || fail(v, 1, "depth %u", o->depth);
   case KIR_reduce: return (o->i >= 0 && o->i < (int64_t)o->reg2->lay.n_dims && o->sub <= KIR_OR && o->reg->elem == o->reg2->elem) || fail(v, 1, "operand and result do not fit");
   case KIR_relayout:
@@ -381,6 +396,13 @@ static bool accesses(struct verify *v, const struct kir_op *o)
   case KIR_load: return access(v, o, (struct access){ o->arr, o->ix[0], o->upto, o->lanes, o->stride, 1, 1 });
   case KIR_store: return access(v, o, (struct access){ o->arr, o->ix[0], o->upto, o->src[0]->lanes, o->stride, 1, 1 });
   case KIR_ldmatrix: return access(v, o, (struct access){ o->arr, o->ix[1], NULL, 8, 1, 8, 2 });
+  case KIR_wgmma:                                      /* the first and the last piece of each operand */
+    for (unsigned i = 0; i < 2; i++) {
+      const struct kir_arr *a = i ? o->arr2 : o->arr;
+      const struct ir_ix *last = ir_ix_addi(o->ix[1 + i], ((i ? o->inst->n : o->inst->m) - 1) * KIR_WGMMA_ROW + o->i * o->inst->k - 8);
+      TRY(access(v, o, (struct access){ a, o->ix[1 + i], NULL, 8, 1, 8, 3 }) && access(v, o, (struct access){ a, last, NULL, 8, 1, 8, 3 }));
+    }
+    return true;
   case KIR_cp_async:
     if (o->arr->byte_offset % (o->lanes * ir_elem_bytes(o->arr->elem))) return fail(v, 3, "%s begins at byte %llu", o->arr->name, (unsigned long long)o->arr->byte_offset);
     return access(v, o, (struct access){ o->arr, o->ix[0], NULL, o->lanes, 1, o->lanes, o->n_ix }) && access(v, o, (struct access){ o->arr2, o->ix[1], NULL, o->lanes, 1, o->lanes, 2 });
@@ -421,6 +443,7 @@ static bool numbers(struct verify *v, const struct kir_op *o)
   case KIR_mma_sync:
     return number(v, o->reg, o->ix[0], kir_layout_count(&o->inst->C, 'r')) && number(v, o->reg2, o->ix[1], kir_layout_count(&o->inst->A, 'r')) &&
            number(v, o->reg3, o->ix[2], kir_layout_count(&o->inst->B, 'r'));
+  case KIR_wgmma: return number(v, o->reg, o->ix[0], kir_layout_count(&o->inst->C, 'r'));
   default: return true;
   }
 }
@@ -447,6 +470,7 @@ static bool threads(struct verify *v, const struct kir_op *o)
   case KIR_barrier: case KIR_relayout:
     if ((lane && around_uses(v, v->lane)) || (warp && around_uses(v, v->warp))) return fail(v, 5, "it is not reached by all threads of the block");
     return true;
+  case KIR_wgmma: case KIR_wgmma_wait:                 /* a group of four warps; which of them differ the interpreter sees */
   case KIR_shfl: case KIR_ldmatrix: case KIR_mma_sync: case KIR_commit: case KIR_wait:
     return !lane || !around_uses(v, v->lane) || fail(v, 5, "it is not reached by all lanes of the warp");
   case KIR_store: case KIR_cp_async:                    /* one element, stored by all */

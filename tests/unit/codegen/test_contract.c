@@ -292,6 +292,12 @@ static const char *const gemm_forms[] = {
   /* warps that take a stage's sum in parts: alone, with columns, with rows and columns of their own */
   "sched contract { loops = grid m/16 n/32, pipe k/64 depth 2, warp m/16 n/32 k/16; tile = mma.m16n8k16.f16.f32; A = shared cp.async swz(3, 3, 3); "
   "B = shared cp.async swz(3, 3, 3); epi = shared }",
+  /* groups of four warps */
+  "sched contract { loops = grid m/64 n/64, pipe k/64 depth 2, warp m/64 n/64; tile = wgmma.m64n64k16.f16.f32; A = shared cp.async swz(3, 3, 3); B = shared cp.async swz(3, 3, 3) }",
+  "sched contract { loops = grid m/128 n/128, pipe k/64 depth 3, warp m/64 n/64; tile = wgmma.m64n64k16.f16.f32; A = shared cp.async swz(3, 3, 3); "
+  "B = shared cp.async swz(3, 3, 3); epi = shared }",
+  "sched contract { loops = grid m/128 n/128, pipe k/64 depth 1, warp m/128 n/128; tile = wgmma.m64n128k16.f16.f32; A = shared cp.async swz(3, 3, 3); "
+  "B = shared cp.async swz(3, 3, 3); epi = shared }",
   "sched contract { loops = grid m/32 n/64, pipe k/64 depth 3, warp m/16 n/32 k/32; tile = mma.m16n8k16.f16.f32; A = shared cp.async swz(3, 3, 3); "
   "B = shared cp.async swz(3, 3, 3); epi = shared }",
 };
@@ -327,6 +333,8 @@ static const char *const conv_forms[] = {
   "W = shared cp.async swz(2, 3, 3); epi = shared }",
   "sched contract { loops = grid h/8 w/16 o/64, for i/1, for j/1, pipe c/32 depth 4, warp h/4 w/16 o/32; tile = mma.m16n8k16.f16.f32; X = shared cp.async swz(2, 3, 3); "
   "W = shared cp.async swz(2, 3, 3); epi = shared }",
+  "sched contract { loops = grid h/8 w/16 o/64, pipe i/1 j/1 c/64 depth 3, warp h/4 w/16 o/64; tile = wgmma.m64n64k16.f16.f32; X = shared cp.async swz(3, 3, 3); "
+  "W = shared cp.async swz(3, 3, 3); epi = shared }",
   "sched contract { loops = grid h/2 w/8 o/32, pipe i/1 j/1 c/64 depth 3, warp h/2 w/8 o/32 c/16; tile = mma.m16n8k16.f16.f32; X = shared cp.async swz(3, 3, 3); "
   "W = shared cp.async swz(3, 3, 3); epi = shared }",
 };
