@@ -225,7 +225,7 @@ static void launch_of(struct cc *c, const char *name, struct cg_launch *l)
 }
 bool cg_c(struct ir_arena *a, const struct kir_kern *k, const struct cg_target *t, const char *head, struct ir_buf *out, struct cg_launch *launch, const char **why)
 {
-  struct cc c = { .a = a, .d = t->kind == CG_OPENCL ? &c_opencl : &c_cuda, .k = k, .cores = t->cores };
+  struct cc c = { .a = a, .d = t->kind == CG_OPENCL ? &c_opencl : &c_cuda, .k = k };
   struct ir_buf args = { 0 }, top = { 0 };
   if (!k->flat) c_fail(&c, "the kern is tiled");
   if (k->syms.n > CG_MAX_SIZES) c_fail(&c, "the kern takes %u sizes; at most %d are passed", k->syms.n, CG_MAX_SIZES);

@@ -55,7 +55,6 @@ struct cc {
   bool exchange, f64;
   bool waited;                         /* for the kernels before this one */
   bool descriptors;                    /* it reads shared memory through descriptors: what threads wrote there must be made visible to them */
-  unsigned cores;                      /* multiprocessors of the target */
 };
 void c_fail(struct cc *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

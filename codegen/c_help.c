@@ -118,9 +118,9 @@ static const struct row { const char *name, *needs, *text, *opencl; bool typed; 
   { "cp_async_4", "shared_address",
     "$F void cp_async_4(void *to, const void *from, bool ok) {\n"
     "  asm volatile(\"cp.async.ca.shared.global [%0], [%1], 4, %2;\" :: \"r\"(shared_address(to)), \"l\"(from), \"r\"(ok ? 4 : 0) : \"memory\");\n}", NULL, false },
-  /* programmatic dependent launch (PTX ISA, griddepcontrol): the next kernel's blocks may come in now; what earlier kernels wrote is there, and read, behind the wait */
+  /* programmatic dependent launch (PTX ISA, griddepcontrol): the next kernel's blocks may come in now, where there are no more of this one than an H100 has multiprocessors; what earlier kernels wrote is there, and read, behind the wait */
   { "start_next_kernel", NULL,
-    "$F void start_next_kernel() {\n#if __CUDA_ARCH__ >= 900\n  asm volatile(\"griddepcontrol.launch_dependents;\");\n#endif\n}", NULL, false },
+    "$F void start_next_kernel() {\n#if __CUDA_ARCH__ >= 900\n  if (gridDim.x <= 132) asm volatile(\"griddepcontrol.launch_dependents;\");\n#endif\n}", NULL, false },
   { "wait_for_earlier_kernels", NULL,
     "$F void wait_for_earlier_kernels() {\n#if __CUDA_ARCH__ >= 900\n  asm volatile(\"griddepcontrol.wait;\" ::: \"memory\");\n#endif\n}", NULL, false },
   /* wgmma's operands (PTX ISA, matrix descriptor): rows of 128 bytes, swizzled, groups of eight rows 1024 bytes apart */

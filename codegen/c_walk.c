@@ -269,7 +269,7 @@ static void wait_once(struct cc *c)
 {
   if (c->waited || !c->d->warps) return;
   c_line(c, "%s();", c_help(c, "wait_for_earlier_kernels", IR_f32));
-  c_line(c, "if (gridDim.x <= %u) %s();", c->cores, c_help(c, "start_next_kernel", IR_f32));
+  c_line(c, "%s();", c_help(c, "start_next_kernel", IR_f32));
   c->waited = true;
 }
 static void walk(struct cc *c, const struct kir_block *b)

@@ -89,11 +89,14 @@ static bool compile_cuda(struct job *j, struct ir_arena *a, const struct cg_targ
   c->device.n_images = 2;
   return true;
 }
-/* Do its blocks compute for long? Launched early they would come in wherever the kernel before leaves room, several to one multiprocessor and none to another. */
+/* Do its blocks compute for long, and fit twice into a multiprocessor? Launched early they would come in wherever the kernel before leaves room, two to one multiprocessor
+ * and none to another. */
 static bool long_blocks(const struct pass_kernel *k, const struct cg_launch *l)
 {
-  enum { LONG = 8 << 20 /* operations of a block */ };
+  enum { LONG = 8 << 20 /* operations of a block */, RESERVED = 1 << 10 /* bytes of each block's shared memory */ };
+  const struct cg_target *t = k->target->impl;
   int64_t work, blocks;
+  if (2 * ((int64_t)l->shared_bytes + RESERVED) > t->core_shared_bytes) return false;
   return ir_ix_const(kir_nest_work(k->nest), &work) && ir_ix_const(l->blocks, &blocks) && blocks > 0 && work / blocks >= LONG;
 }
 static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, struct failure *f)

@@ -44,6 +44,7 @@ bool cg_contract_packable(const struct cg_contract *c);
 void cg_contract_for_lanes(struct cg_contract *c);
 bool cg_contract_runs(const struct cg_contract *c, unsigned operand /* 0 x, 1 w */, unsigned axis);   /* with unit stride */
 bool cg_contract_rows_run(const struct cg_contract *c);              /* the first result runs with unit stride along a row axis */
+unsigned cg_contract_piece(const struct cg_contract *c);             /* elements, up to 16 bytes, in which a row of the last result can be stored: all of its rows begin on multiples */
 /* The axis that is a coordinate: e == var, or e == group*extent + var. NULL: none. */
 const struct cg_axis *cg_coord_axis(const struct cg_contract *c, const struct ir_ix *e);
 

@@ -2,6 +2,7 @@
  * sum, a few rows and columns in every lane's registers.
  *
  * Rows are the innermost one or two m axes (pixels of an image), columns the n axis. The tile is the largest that still gives every multiprocessor two blocks. */
+#include <string.h>
 #include "codegen/library/contract.h"
 
 struct plan {
@@ -10,10 +11,12 @@ struct plan {
   struct kir_sched *s;
   int64_t step[CG_MAX_AXES], lane[CG_MAX_AXES];   /* of the tile, and of one lane */
 };
-struct tile { int64_t rows, cols, lane_rows, lane_cols, split; };
+struct tile { int64_t rows, cols, lane_rows, lane_cols, split; bool group; };
 static const struct tile warp_tiles[] = {             /* of matrix units; lane_: of a warp; split: warps that take a stage's sum in parts */
   { 128, 256, 64, 64, 1 }, { 128, 128, 64, 32, 1 }, { 128, 64, 32, 32, 1 }, { 128, 32, 32, 32, 1 }, { 64, 128, 32, 32, 1 }, { 64, 64, 32, 32, 1 }, { 64, 32, 32, 32, 2 }, { 32, 64, 32, 32, 2 },
-  { 32, 32, 32, 32, 4 }, { 16, 64, 16, 64, 4 }, { 16, 32, 16, 32, 4 }, { 64, 32, 32, 16, 1 }, { 32, 64, 16, 32, 1 }, { 32, 32, 16, 16, 1 }, { 16, 64, 16, 16, 1 }, { 16, 32, 16, 8, 1 }
+  { 32, 32, 32, 32, 4 }, { 16, 64, 16, 64, 4 }, { 16, 32, 16, 32, 4 }, { 64, 32, 32, 16, 1 }, { 32, 64, 16, 32, 1 }, { 32, 32, 16, 16, 1 }, { 16, 64, 16, 16, 1 }, { 16, 32, 16, 8, 1 },
+  /* warps in groups of four (wgmma); lane_: of a group */
+  { 128, 256, 64, 256, 1, true }, { 128, 192, 64, 192, 1, true }, { 128, 128, 64, 128, 1, true }, { 128, 64, 64, 64, 1, true }, { 64, 128, 64, 128, 1, true }, { 64, 64, 64, 64, 1, true }
 };
 static const struct tile tiles[] = {
   { 128, 128, 8, 8, 1 }, { 128, 64, 8, 4, 1 }, { 64, 64, 4, 4, 1 }, { 32, 64, 4, 4, 1 }, { 64, 32, 4, 4, 1 }, { 32, 32, 4, 2, 1 }, { 16, 32, 2, 2, 1 }
@@ -156,23 +159,68 @@ static void loops(struct plan *p, enum kir_loop_kind kind)
   for (unsigned i = 0; i < c->n_ax; i++)
     if ((c->ax[i].role == CG_M || c->ax[i].role == CG_N) && p->step[i] > 1 && parts++ < 4) add_part(p, kind, i, p->lane[i]);
 }
+/* Elements along a role's axes, unknown extents taken as 64. */
+static double extent(const struct cg_contract *c, enum cg_role role)
+{
+  double n = 1;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == role) n *= c->ax[i].n ? (double)c->ax[i].n : 64;
+  return n;
+}
+/* Blocks that run at the same time share parts of the larger operand, so that it comes from memory once: its axes are the outer digits. */
 static void grid(struct plan *p)
 {
   const struct cg_contract *c = p->c;
-  for (unsigned i = 0; i < c->n_ax; i++)
-    if (c->ax[i].role != CG_K && (c->ax[i].n != 1 || i == c->vec || p->step[i] > 1)) add_part(p, KIR_GRID, i, p->step[i]);
+  enum cg_role outer = extent(c, CG_M) > extent(c, CG_N) ? CG_M : CG_N, order[] = { CG_BATCH, outer, outer == CG_M ? CG_N : CG_M };
+  for (unsigned r = 0; r < 3; r++)
+    for (unsigned i = 0; i < c->n_ax; i++)
+      if (c->ax[i].role == order[r] && (c->ax[i].n != 1 || i == c->vec || p->step[i] > 1)) add_part(p, KIR_GRID, i, p->step[i]);
 }
 /* ---- matrix units ---- */
-/* Cycles of a multiprocessor for a tile, by what an H100 shows: 16 steps of the sum multiply at most CELLS of the tile in a cycle and bring in BYTES a cycle from the
- * second cache; a barrier and the chain of multiplications take STEP at least; launch, filling of the pipe and epilogue FIXED. */
-static double tile_cycles(const struct tile *q, double steps)
+/* Stages of the pipe: as many as are of use, in half of what a multiprocessor has, so that another block fits beside; the largest tiles have all, and groups where there
+ * is no other block. */
+static bool alone(const struct plan *p, const struct tile *q, int64_t blocks) { return q->rows * q->cols > 128 * 128 || (q->group && blocks <= (int64_t)p->t->cores); }
+static unsigned stages(const struct plan *p, const struct tile *q, int64_t blocks, int64_t ks, double terms)
 {
-  enum { CELLS = 37, BYTES = 23, STEP = 40, FIXED = 2500 };
-  double multiply = (double)(q->rows * q->cols) / CELLS, bring = (double)(q->rows + q->cols) * 32 / BYTES, step = multiply > bring ? multiply : bring;
-  return steps * (step > STEP ? step : STEP) + FIXED;
+  int64_t n = p->t->shared_bytes / (alone(p, q, blocks) ? 1 : 2) / ((q->rows + q->cols) * ks * 2);
+  if (n > 8) n = 8;
+  while (n > 2 && (double)n > terms / (double)ks + 1) n--;
+  return n < 2 ? 2 : (unsigned)n;
 }
-/* terms: of each sum; ks: of a stage. NULL: no tile fits. */
-static const struct tile *choose_units(struct plan *p, double terms, int64_t ks)
+static int64_t warps_of(const struct tile *q) { return q->rows / q->lane_rows * (q->cols / q->lane_cols) * q->split * (q->group ? 4 : 1); }
+/* What an H100 shows of each kind of tile (docs/codegen-c.md): multiplications of a multiprocessor in a cycle, bytes that it brings in, and cycles that a stage of 64
+ * terms takes beside, for barriers, issue and the first of its multiplications. */
+struct rates { double multiply, bring, stage; };
+static struct rates rates_of(const struct tile *q)
+{
+  return q->group ? (struct rates){ 1900, 230, 150 } : q->split > 1 ? (struct rates){ 587, 237, 65 } : (struct rates){ 627, 285, 177 };
+}
+/* Cycles of a kernel of `blocks` such tiles. Blocks that share a multiprocessor hide each other's latency, and share its rates; all share that of the second cache, from which
+ * a stage takes LATENCY, hidden by those that are under way. */
+static double cycles_of(const struct plan *p, const struct tile *q, int64_t blocks, int64_t ks, double terms)
+{
+  static const double latency = 1650, second = 5000 /* bytes a cycle */, start = 2096 /* launch, filling of the pipe */, element = 0.209 /* epilogue */;
+  unsigned depth = stages(p, q, blocks, ks, terms);
+  int64_t each = cg_ceil_div(blocks, p->t->cores), bytes = depth * (q->rows + q->cols) * ks * 2;
+  if (q->split > 1 && q->split * q->rows * q->cols * 4 > bytes) bytes = q->split * q->rows * q->cols * 4;
+  int64_t together = p->t->core_shared_bytes / (bytes + 1024), threads = p->t->core_threads / (32 * warps_of(q));
+  if (together > threads) together = threads;
+  if (together > each) together = each;
+  double rounds = (double)cg_ceil_div(each, together > 0 ? together : 1), area = (double)(q->rows * q->cols), edges = (double)(q->rows + q->cols) * 128;
+  struct rates r = rates_of(q);
+  double work = area * 64 / r.multiply, one = 1.29 * work;
+  if (edges / r.bring > work) work = edges / r.bring, one = 1.29 * work;
+  if (q->group) {
+    double late = latency / (depth - 1), mine = (double)(together > 0 ? together : 1) * work;
+    one = mine > late ? mine : late;
+  }
+  double stage = rounds * (r.stage + one), all = q->group ? (double)blocks * edges / second : 0;
+  if ((double)each * work > stage) stage = (double)each * work;
+  if (all > stage) stage = all;
+  return terms / 64 * stage + rounds * start + (double)each * area * element * (together > 1 ? 1 : 1.5);
+}
+/* terms: of each sum; ks: of a stage; groups: may warps multiply together? NULL: no tile fits. */
+static const struct tile *choose_units(struct plan *p, double terms, int64_t ks, bool groups, int64_t *out_blocks)
 {
   const struct cg_contract *c = p->c;
   enum { ROWS = 256 };                            /* where their number is not known */
@@ -182,68 +230,70 @@ static const struct tile *choose_units(struct plan *p, double terms, int64_t ks)
   for (unsigned i = 0; i < c->n_ax; i++) unknown |= c->ax[i].role == CG_M && !c->ax[i].n;
   for (unsigned i = 0; i < sizeof warp_tiles / sizeof *warp_tiles; i++) {
     const struct tile *q = &warp_tiles[i];
+    if (q->group && (!groups || ks != KIR_WGMMA_ROW)) continue;
     int64_t blocks = place(p, q);
     if (blocks < 0 || ks % (16 * q->split)) continue;
     if (unknown) blocks *= cg_ceil_div(ROWS, q->rows);
-    double cycles = (double)cg_ceil_div(blocks, p->t->cores) * tile_cycles(q, terms / 16);
+    double cycles = cycles_of(p, q, blocks, ks, terms);
     if (chosen && cycles >= best) continue;
     best = cycles;
     chosen = q;
+    *out_blocks = blocks;
   }
   return chosen && place(p, chosen) >= 0 ? chosen : NULL;
 }
-/* Stages of the pipe: as many as are of use, in half of what a multiprocessor has, so that the next kernel's blocks fit beside. */
-static unsigned stages(const struct plan *p, int64_t ks, double steps)
-{
-  int64_t rows = 1, cols = p->step[p->c->vec];
-  for (unsigned i = 0; i < p->c->n_ax; i++)
-    if (p->c->ax[i].role == CG_M) rows *= p->step[i];
-  int64_t n = p->t->shared_bytes / 2 / ((rows + cols) * ks * 2);
-  if (n > 8) n = 8;
-  while (n > 2 && (double)n > steps + 1) n--;
-  return n < 2 ? 2 : (unsigned)n;
-}
-/* Do results of 16 bits, contiguous along the columns, pass through shared memory, so that whole pieces of 16 bytes are stored? */
+/* Do results that are contiguous along the columns pass through shared memory, so that lanes store whole pieces of 16 bytes, or, where rows begin anywhere, neighbours? */
 static bool leaves_in_pieces(const struct plan *p, const struct tile *q)
 {
+  return !cg_contract_rows_run(p->c) && q->rows * q->cols * 4 <= p->t->shared_bytes / (q->rows * q->cols > 128 * 128 ? 1 : 2);
+}
+/* The record for a tile; k: the axis that goes through the stages. NULL: it does not fit. */
+static struct kir_sched *record(struct plan *p, const struct kir_nest *n, const struct tile *q, unsigned k, int64_t ks, double terms, int64_t blocks)
+{
   const struct cg_contract *c = p->c;
-  return ir_elem_bytes(c->item[c->n_items - 1].dst->elem) == 2 && !cg_contract_rows_run(c) && q->rows * q->cols * 4 <= p->t->shared_bytes / 2;
+  const char *elem = ir_elem_name(c->xr->arr->elem);
+  unsigned others = 0;
+  if (q->split > 1 && c->ax[k].n % (2 * ks) == 0) ks *= 2;         /* fewer barriers */
+  p->s = IR_NEW(c->a, struct kir_sched);
+  p->s->kind = "contract";
+  p->s->inst = q->group ? ir_arena_printf(c->a, "wgmma.m64n%lldk16.%s.f32", (long long)q->lane_cols, elem) : ir_arena_printf(c->a, "mma.m16n8k16.%s.f32", elem);
+  grid(p);
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == CG_K && i != k && c->ax[i].n != 1 && others++ < 3) add_part(p, KIR_PIPE, i, 1);
+  add_part(p, KIR_PIPE, k, ks);
+  p->s->loops.v[p->s->loops.n - 1].depth = stages(p, q, blocks, ks, terms);
+  loops(p, KIR_WARP);
+  if (q->split > 1) add_part(p, KIR_WARP, k, ks / q->split);
+  p->s->epi_shared = q->split > 1 || leaves_in_pieces(p, q);
+  for (unsigned o = 0; o < 2; o++) {              /* rows of 2*ks bytes: their pieces of 16 go through the banks in turn */
+    uint32_t swz = ks == 128 ? 3 << 16 | 3 << 8 | 4 : ks == 64 ? 3 << 16 | 3 << 8 | 3 : ks == 32 ? 2 << 16 | 3 << 8 | 3 : 0;
+    ir_push(c->a, &p->s->stages, ((struct kir_stage){ .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = swz }));
+  }
+  return others <= 3 && fits(n, p->s, p->t) ? p->s : NULL;
 }
 /* Both operands are of one 16-bit type and run along the last summed axis, in whole pieces of 16 bytes. A constant w is stored so. */
 static struct kir_sched *half(const struct kir_nest *n, struct cg_contract *c, const struct cg_target *t)
 {
-  struct plan p = { .c = c, .t = t, .s = IR_NEW(c->a, struct kir_sched) };
+  struct plan p = { .c = c, .t = t };
   enum ir_elem e = c->xr->arr->elem;
-  unsigned others = 0;
   double terms = 1;
   int k = -1;
-  if (t->kind != CG_CUDA || t->level < 80 || (e != IR_f16 && e != IR_bf16) || c->wr->arr->elem != e) return NULL;
+  if (t->kind != CG_CUDA || t->level < 80 || (e != IR_f16 && e != IR_bf16) || c->wr->arr->elem != e || cg_contract_whole(c)) return NULL;
   for (unsigned i = 0; i < c->n_ax; i++) {
     if (c->ax[i].role == CG_K && c->ax[i].n != 1 && cg_contract_runs(c, 0, i)) k = (int)i;
     if (c->ax[i].role == CG_K) terms *= c->ax[i].n ? (double)c->ax[i].n : 64;
   }
   if (k < 0 || c->ax[k].n % 8 || c->ax[k].n < 16) return NULL;
   if (!cg_contract_runs(c, 1, (unsigned)k) && !cg_contract_packable(c)) return NULL;
-  p.s->kind = "contract";
-  p.s->inst = e == IR_f16 ? "mma.m16n8k16.f16.f32" : "mma.m16n8k16.bf16.f32";
   int64_t ks = 64;
   while (ks > 16 && cg_round_up(c->ax[k].n, ks) > cg_round_up(c->ax[k].n, ks / 2)) ks /= 2;
-  const struct tile *q = cg_contract_whole(c) ? NULL : choose_units(&p, terms, ks);
-  if (!q) return NULL;
-  if (q->split > 1 && c->ax[k].n % (2 * ks) == 0) ks *= 2;         /* fewer barriers */
-  grid(&p);
-  for (unsigned i = 0; i < c->n_ax; i++)
-    if (c->ax[i].role == CG_K && (int)i != k && c->ax[i].n != 1 && others++ < 3) add_part(&p, KIR_PIPE, i, 1);
-  add_part(&p, KIR_PIPE, (unsigned)k, ks);
-  p.s->loops.v[p.s->loops.n - 1].depth = stages(&p, ks, terms / (double)ks);
-  loops(&p, KIR_WARP);
-  if (q->split > 1) add_part(&p, KIR_WARP, (unsigned)k, ks / q->split);
-  p.s->epi_shared = q->split > 1 || leaves_in_pieces(&p, q);
-  for (unsigned o = 0; o < 2; o++) {              /* rows of 2*ks bytes: their pieces of 16 go through the banks in turn */
-    struct kir_stage st = { .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = ks == 128 ? 3 << 16 | 3 << 8 | 4 : ks == 64 ? 3 << 16 | 3 << 8 | 3 : ks == 32 ? 2 << 16 | 3 << 8 | 3 : 0 };
-    ir_push(c->a, &p.s->stages, st);
+  for (int groups = !strcmp(t->arch, "sm_90a"); groups >= 0; groups--) {
+    int64_t blocks = 0;
+    const struct tile *q = choose_units(&p, terms, ks, groups, &blocks);
+    struct kir_sched *s = q ? record(&p, n, q, (unsigned)k, ks, terms, blocks) : NULL;
+    if (s || (q && !q->group)) return s;
   }
-  return others <= 3 && fits(n, p.s, t) ? p.s : NULL;
+  return NULL;
 }
 struct kir_sched *cg_contract_lanes_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
 {

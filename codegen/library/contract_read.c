@@ -442,6 +442,14 @@ bool cg_contract_rows_run(const struct cg_contract *c)
     if (c->ax[i].role == CG_M && c->ax[i].n != 1 && unit_stride(c, out->dst, out->at, c->ax[i].var)) return true;
   return false;
 }
+unsigned cg_contract_piece(const struct cg_contract *c)
+{
+  const struct cg_item *out = &c->item[c->n_items - 1];
+  const struct ir_ix *first = ir_ix_subst1(cg_offset(out->dst, out->at, c->ixs), c->ax[c->vec].var, ir_ix_int(c->ixs, 0));
+  unsigned n = 16 / ir_elem_bytes(out->dst->elem);
+  while (n > 1 && !ir_ix_is(first, 0) && ir_ix_by(first) % n) n /= 2;
+  return n ? n : 1;
+}
 static int unit_dim(const struct kir_arr *arr, const struct ir_ix *const *at)
 {
   for (unsigned d = 0; d < arr->rank; d++)

@@ -95,8 +95,10 @@ static bool copy_layout(const struct tile *t, int64_t rows, int64_t cols, int64_
 {
   int64_t L = t->l->k->lanes, W = t->l->k->warps;
   if (cols % vec) return cg_refuse(t->l, "a staged row is no multiple of its pieces");
-  int64_t lj = cols / vec < L ? cols / vec : L, li = L / lj < rows ? L / lj : rows, w = rows / li < W ? rows / li : W;
-  if (L % lj || cols % (vec * lj) || rows % (li * w)) return cg_refuse(t->l, "a staged tile does not divide among the lanes");
+  int64_t lj = cols / vec < L ? cols / vec : L;
+  while (L % lj || cols / vec % lj) lj--;
+  int64_t li = L / lj < rows ? L / lj : rows, w = rows / li < W ? rows / li : W;
+  if (rows % (li * w)) return cg_refuse(t->l, "a staged tile does not divide among the lanes");
   int64_t rj = cols / vec / lj, ri = rows / li / w;
   name_dims(lay, names);
   cg_factor(lay, 0, w, 'w', 1);
@@ -176,7 +178,7 @@ static bool relayout(struct tile *t)
   struct cg_lower_state *l = t->l;
   struct kir_layout lay;
   int64_t dim[3] = { l->split, extent(t, CG_M, false), extent(t, CG_N, false) };
-  TRY(copy_layout(t, dim[1], dim[2], 16 / ir_elem_bytes(l->c->item[l->c->n_items - 1].dst->elem), "i=1, j=1", &lay));
+  TRY(copy_layout(t, dim[1], dim[2], cg_contract_piece(l->c), "i=1, j=1", &lay));
   uint64_t before = l->k->scratch_bytes;
   struct kir_arr *b = kir_buf(l->k, "e", t->acc->elem, t->part ? 3 : 2, t->part ? dim : dim + 1);
   uint64_t bytes = l->k->scratch_bytes - b->byte_offset;

@@ -292,6 +292,9 @@ static const char *const gemm_forms[] = {
   /* warps that take a stage's sum in parts: alone, with columns, with rows and columns of their own */
   "sched contract { loops = grid m/16 n/32, pipe k/64 depth 2, warp m/16 n/32 k/16; tile = mma.m16n8k16.f16.f32; A = shared cp.async swz(3, 3, 3); "
   "B = shared cp.async swz(3, 3, 3); epi = shared }",
+  /* few columns: a tile as high as any and no wider than they are */
+  "sched contract { loops = grid m/128 n/32, pipe k/32 depth 3, warp m/32 n/32; tile = mma.m16n8k16.f16.f32; A = shared cp.async swz(2, 3, 3); "
+  "B = shared cp.async swz(2, 3, 3); epi = shared }",
   /* groups of four warps */
   "sched contract { loops = grid m/64 n/64, pipe k/64 depth 2, warp m/64 n/64; tile = wgmma.m64n64k16.f16.f32; A = shared cp.async swz(3, 3, 3); B = shared cp.async swz(3, 3, 3) }",
   "sched contract { loops = grid m/128 n/128, pipe k/64 depth 3, warp m/64 n/64; tile = wgmma.m64n64k16.f16.f32; A = shared cp.async swz(3, 3, 3); "

@@ -4,17 +4,12 @@
 static const char *const names[] = { "opencl", "cuda:sm_80" };
 static const char *wanted;             /* the skeleton that must take the nest */
 static const char *wanted_inst;        /* on CUDA, how its instruction begins; NULL: any */
-static const char *wanted_loops;       /* on CUDA, what stands in its record; NULL: anything */
 
 static struct kir_sched *schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
 {
   struct kir_sched *s = cg_schedule(a, n, t, wanted && !strcmp(wanted, "naive") ? 0 : 2);
   if (wanted && strcmp(wanted, "naive")) ck_assert_str_eq(s->kind, wanted);
   if (wanted_inst && t->kind == CG_CUDA) ck_assert_msg(!strncmp(s->inst, wanted_inst, strlen(wanted_inst)), "%s", s->inst);
-  struct ir_buf b = { 0 };
-  kir_sched_print(&b, s);
-  if (wanted_loops && t->kind == CG_CUDA) ck_assert_msg(strstr(b.s, wanted_loops) != NULL, "%s", b.s);
-  ir_buf_deinit(&b);
   return s;
 }
 static const struct cg_skeleton chosen = { "chosen", schedule, cg_lower, false };
@@ -202,12 +197,10 @@ START_TEST(matrix_units)               /* on CUDA; OpenCL takes lanes */
   check("contract", 0, NULL, 0,
         "nest @p(x: %s[1, 96, 7, 7] @ c1 + 672*c2 + 96*c3 elems 4704, w: %s[40, 96, 1, 1] const, r: f32[1, 40, 7, 7] @ c1 + 280*c2 + 40*c3 elems 1960, y: %s[1, 40, 7, 7] @ c1 + 280*c2 + 40*c3 elems 1960 out) { "
         "t[o < 40, h < 7, q < 7] = sum[c < 96] f32(x[0, c, h, q])*f32(w[o, c, 0, 0]) y[o < 40, h < 7, q < 7] at [0, o, h, q] = %s(t[o, h, q] + r[0, o, h, q]) }", t, t, t, t);
-  /* many pixels of few columns: a tile as high as any and no wider than they are */
-  wanted_loops = "grid o/32 hq/128";
+  /* many pixels of few columns */
   check("contract", 0, NULL, 0,
         "nest @m(x: %s[1, 32, 128, 126] @ c1 + 4032*c2 + 32*c3 elems 516096, w: %s[32, 32, 1, 1] const, y: %s[1, 32, 128, 126] @ c1 + 4032*c2 + 32*c3 elems 516096 out) { t[o < 32, h < 128, q < 126] = "
         "sum[c < 32] f32(x[0, c, h, q])*f32(w[o, c, 0, 0]) y[o < 32, h < 128, q < 126] at [0, o, h, q] = %s(t[o, h, q]) }", t, t, t, t);
-  wanted_loops = NULL;
   /* lines of three pixels: a fragment of eight rows holds parts of two */
   check("contract", 0, NULL, 0,
         "nest @s(x: %s[2, 5, 3, 32], w: %s[24, 32, 3, 1] const, y: %s[2, 5, 3, 24] out) { t[n < 2, h < 5, q < 3, o < 24] = sum[c < 32, i < 3] f32(x[n, h + i - 1, q, c] else 0)*f32(w[o, c, i, 0]) "

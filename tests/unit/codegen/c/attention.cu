@@ -9,7 +9,7 @@ static __device__ __forceinline__ void wait_for_earlier_kernels() {
 }
 static __device__ __forceinline__ void start_next_kernel() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
+  if (gridDim.x <= 132) asm volatile("griddepcontrol.launch_dependents;");
 #endif
 }
 typedef struct __align__(16) { float v[4]; } f32x4;
@@ -45,7 +45,7 @@ attention_6b6d1ab1(const float *q, const float *k, const float *v1, float *y, in
   float f_1;
   float b_1[8];
   wait_for_earlier_kernels();
-  if (gridDim.x <= 108) start_next_kernel();
+  start_next_kernel();
   #pragma unroll
   for (int i_1 = 0; i_1 < 8; i_1++) {
     f32x4 q2;

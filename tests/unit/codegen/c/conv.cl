@@ -1,22 +1,22 @@
-/* sched contract { loops = grid n/1 o/32 h/4 w/8, pipe i/1 j/1 c/16 depth 1, lane o/2 h/1 w/4; tile = fma; x = shared sync; w = shared sync } */
+/* sched contract { loops = grid n/1 h/4 w/8 o/32, pipe i/1 j/1 c/16 depth 1, lane o/2 h/1 w/4; tile = fma; x = shared sync; w = shared sync } */
 #pragma OPENCL FP_CONTRACT OFF
 #define EACH(v, n) _Pragma("unroll") for (int v = 0; v < n; v++)
 static inline float max_f32(float a, float b) { return a > b || a != a ? a : b; }
 
 __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void
-conv_e3b1147c(const __global float *x, const __global float *restrict w, const __global float *restrict b, __global float *y, int N)
+conv_44f66513(const __global float *x, const __global float *restrict w, const __global float *restrict b, __global float *y, int N)
 {
   const int lane = (int)get_local_id(0);
   __local unsigned char scratch[4096] __attribute__((aligned(64)));
   __local float *const sx = (__local float *)(scratch + 0);
   __local float *const sw = (__local float *)(scratch + 2048);
   int block = (int)get_group_id(0);
+  const int go = block % 2;
+  block /= 2;
   const int gw = block % 7;
   block /= 7;
   const int gh = block % 14;
   block /= 14;
-  const int go = block % 2;
-  block /= 2;
   const int gn = block;
   float c[8];
   float b1[2];

@@ -1,4 +1,4 @@
-/* sched contract { loops = grid n/1 o/32 h/2 w/8, pipe i/1 j/1 c/16 depth 3, lane o/2 h/1 w/2; tile = fma; x = shared cp.async; w = shared cp.async } */
+/* sched contract { loops = grid n/1 h/2 w/8 o/32, pipe i/1 j/1 c/16 depth 3, lane o/2 h/1 w/2; tile = fma; x = shared cp.async; w = shared cp.async } */
 #define INF __int_as_float(0x7f800000)
 #define NOT_A_NUMBER __int_as_float(0x7fc00000)
 #define EACH(v, n) _Pragma("unroll") for (int v = 0; v < n; v++)
@@ -13,25 +13,25 @@ static __device__ __forceinline__ void wait_for_earlier_kernels() {
 }
 static __device__ __forceinline__ void start_next_kernel() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
+  if (gridDim.x <= 132) asm volatile("griddepcontrol.launch_dependents;");
 #endif
 }
 static __device__ __forceinline__ float max_f32(float a, float b) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b)); return r; }
 
 extern "C" __global__ void __launch_bounds__(128)
-conv_12c824d9(const float *x, const float *__restrict__ w, const float *__restrict__ b, float *y, int N)
+conv_19579d72(const float *x, const float *__restrict__ w, const float *__restrict__ b, float *y, int N)
 {
   const int lane = (int)threadIdx.x;
   __shared__ __align__(128) unsigned char scratch[9216];
   float *const sx = (float *)(scratch + 0);
   float *const sw = (float *)(scratch + 3072);
   int block = (int)blockIdx.x;
+  const int go = block % 2;
+  block /= 2;
   const int gw = block % 7;
   block /= 7;
   const int gh = block % 28;
   block /= 28;
-  const int go = block % 2;
-  block /= 2;
   const int gn = block;
   float c[4];
   float b1[2];
@@ -50,7 +50,7 @@ conv_12c824d9(const float *x, const float *__restrict__ w, const float *__restri
     }
   }
   wait_for_earlier_kernels();
-  if (gridDim.x <= 108) start_next_kernel();
+  start_next_kernel();
   #pragma unroll
   for (int p_1 = 0; p_1 < 2; p_1++) {
     {

@@ -9,7 +9,7 @@ static __device__ __forceinline__ void wait_for_earlier_kernels() {
 }
 static __device__ __forceinline__ void start_next_kernel() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
+  if (gridDim.x <= 132) asm volatile("griddepcontrol.launch_dependents;");
 #endif
 }
 typedef struct __align__(16) { float v[4]; } f32x4;
@@ -25,7 +25,7 @@ gather_1d2364b2(const float *__restrict__ x, const long long *ids, float *y, int
   const int q = (e*2 + warp)/3;
   const int r = (e*2 + warp) % 3;
   wait_for_earlier_kernels();
-  if (gridDim.x <= 108) start_next_kernel();
+  start_next_kernel();
   if (B*98304 >= e*2048 + warp*256 + lane*8 + 1) {
     const f32x4 x1 = *(const f32x4 *)(x + max_i64(min_i64((long long)ids[e*2 + q], 30521), 0)*768 + r*256 + lane*8);
     *(f32x4 *)(y + e*2048 + warp*256 + lane*8) = x1;

@@ -10,7 +10,7 @@ static __device__ __forceinline__ void wait_for_earlier_kernels() {
 }
 static __device__ __forceinline__ void start_next_kernel() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
+  if (gridDim.x <= 132) asm volatile("griddepcontrol.launch_dependents;");
 #endif
 }
 typedef struct __align__(4) { unsigned short v[2]; } u16x2;
@@ -61,7 +61,7 @@ half_attention_92f011ff(const unsigned short *q, const unsigned short *k, const 
   f32x2 f_1;
   unsigned b_1[16];
   wait_for_earlier_kernels();
-  if (gridDim.x <= 108) start_next_kernel();
+  start_next_kernel();
   #pragma unroll
   for (int d_1 = 0; d_1 < 4; d_1++) {
     #pragma unroll

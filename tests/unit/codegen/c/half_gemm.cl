@@ -1,4 +1,4 @@
-/* sched contract { loops = grid m/16 n/32, pipe k/16 depth 1, lane m/2 n/2; tile = fma; x = shared sync; w = shared sync } */
+/* sched contract { loops = grid n/32 m/16, pipe k/16 depth 1, lane m/2 n/2; tile = fma; x = shared sync; w = shared sync } */
 #pragma OPENCL FP_CONTRACT OFF
 #define EACH(v, n) _Pragma("unroll") for (int v = 0; v < n; v++)
 static inline float bits_float(unsigned u) { return as_float(u); }
@@ -17,16 +17,17 @@ static inline float max_f32(float a, float b) { return a > b || a != a ? a : b; 
 static inline float f16_round(float x) { return from_f16(to_f16(x)); }
 
 __kernel __attribute__((reqd_work_group_size(128, 1, 1))) void
-half_gemm_11c92cb8(const __global unsigned short *x, const __global unsigned short *restrict w, const __global float *restrict b, __global unsigned short *y, int M)
+half_gemm_31fa9947(const __global unsigned short *x, const __global unsigned short *restrict w, const __global float *restrict b, __global unsigned short *y, int M)
 {
   const int lane = (int)get_local_id(0);
   __local unsigned char scratch[1600] __attribute__((aligned(64)));
   __local unsigned short *const sx = (__local unsigned short *)(scratch + 0);
   __local unsigned short *const sw = (__local unsigned short *)(scratch + 576);
   int block = (int)get_group_id(0);
-  const int gn = block % 96;
-  block /= 96;
-  const int gm = block;
+  const int q = (M + 15)/16;
+  const int gm = block % q;
+  block /= q;
+  const int gn = block;
   float c[4];
   float b1[2];
   #pragma unroll
