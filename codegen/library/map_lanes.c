@@ -75,7 +75,7 @@ struct kir_sched *cg_map_lanes_record(struct ir_arena *a, int64_t each, unsigned
   return r;
 }
 unsigned cg_map_lanes_piece(struct cg_space *s) { return pieces_of(s, 4, false) ? 4 : 1; }
-struct kir_sched *cg_map_lanes_schedule(struct ir_arena *a, struct cg_space *s, const struct cg_target *t) 
+struct kir_sched *cg_map_lanes_schedule(struct ir_arena *a, struct cg_space *s, const struct cg_target *t)
 {
   unsigned of = piece(s);
   return cg_map_lanes_record(a, of > 1 ? 8 : 1, of, t);
