@@ -3,7 +3,7 @@
 #include <math.h>
 #include "codegen/library/winograd.h"
 
-enum { CHAIN = 128, PREFETCH = 4096, FAR = 32768 };
+enum { CHAIN = 128, PREFETCH = 4096, FAR = 32768, SCRATCH = 4 << 20 /* of a thread, at most */ };
 static const double ERROR = 2e-5;
 /* Bytes in a cycle: from memory for all cores, from the third cache for one that reads in order, or writes and reads back. Measured (Zen 4). */
 static const double memory = 6, third = 10, beyond = 15;
@@ -33,13 +33,14 @@ static double waves(const struct plan *p, double tasks)
 }
 static double u_bytes(const struct plan *p, const struct cg_winograd_record *r) { return 4.0 * (double)((r->m + 2) * (r->m + 2) * p->w->C * cg_round_up(p->w->O, r->cols)); }
 static double direct_bytes(const struct plan *p) { return 36.0 * (double)(p->w->C * p->w->O); }
+static double scratch_bytes(const struct plan *p, const struct cg_winograd_record *r) { return 4.0 * (double)((r->m + 2) * (r->m + 2) * r->tiles * (p->w->C + r->outs)); }
 /* What goes on at the same time: the longer, and a little of the other. */
 static double together(double a, double b) { return a > b ? a + 0.2 * b : b + 0.2 * a; }
 static double cycles(const struct plan *p, const struct cg_winograd_record *r)
 {
   const struct cg_winograd *w = p->w;
   double nn = (double)((r->m + 2) * (r->m + 2)), tiles = (double)r->tiles, C = (double)w->C, outs = (double)r->outs, lanes = p->lanes;
-  double product = nn * tiles * outs / lanes * C / share(p, r), scratch = 4 * nn * tiles * (C + outs), u = u_bytes(p, r), part = 4 * nn * C * outs;
+  double product = nn * tiles * outs / lanes * C / share(p, r), scratch = scratch_bytes(p, r), u = u_bytes(p, r), part = 4 * nn * C * outs;
   double moved = 8 * nn * tiles * (C + outs * (double)(w->C / r->part));      /* V is stored and read once, M once for each part of the sum */
   if (u > 0.5 * (double)p->t->l2_bytes) product = together(product, part / third);
   double task = tiles * (double)cg_ceil_div(w->C, p->lanes) * in_cycles(r->m) + product + tiles * outs / lanes * out_cycles(r->m);
@@ -64,7 +65,7 @@ static int64_t part_of(int64_t C, int64_t lanes)
 static void try(const struct plan *p, struct cg_winograd_record r, struct cg_winograd_record *best, double *least)
 {
   double c = cycles(p, &r);
-  if (c >= *least) return;
+  if (c >= *least || scratch_bytes(p, &r) > SCRATCH) return;
   *least = c;
   *best = r;
 }
