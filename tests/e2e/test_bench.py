@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""tools/bench.py on small networks: every engine that is installed is measured, results are compared, wrong ones are told by the status. The figures themselves are nobody's here."""
+import importlib.util, json, os, sys
+from e2e import *
+
+BENCH = os.path.join(TESTS, "..", "tools", "bench.py")
+SMALL = "resnet50:width=8:size=64:classes=10"
+TEXT = "bert-base:layers=1:width=32:heads=2:vocab=1000:positions=64"
+
+
+def bench(*args, status=0):
+    """Its rows, and what it printed."""
+    done = run(sys.executable, BENCH, "--massc", MASSC, "--mkmodel", MKMODEL, "--out", "bench", "--json", "bench.json", "--rounds", "1", "--seconds", "0.01", *args, status=status)
+    with open("bench.json") as f:
+        return json.load(f), done
+
+
+@case("a row for each net and number of threads: massc beside ONNX Runtime, in a round, results compared at two batches")
+def rows():
+    j, done = bench(SMALL, "--threads", "2,1", "--peers", "onnxruntime")
+    assert [(r["net"], r["threads"], r["batch"]) for r in j["rows"]] == [(SMALL, 2, 1), (SMALL, 1, 1)], j["rows"]
+    for r in j["rows"]:
+        assert set(r["ms"]) == {"massc", "onnxruntime"} and min(r["ms"].values()) > 0, r
+        assert abs(r["times_massc"]["onnxruntime"] * r["ms"]["massc"] / r["ms"]["onnxruntime"] - 1) < 1e-6, r
+        assert set(r["error"]) == {"1", "4"} and all(0 < e["massc"] < 2e-5 for e in r["error"].values()), r["error"]
+    assert "ONNX Runtime" in done.out and "OpenVINO" not in done.out, done.out
+
+
+@case("OpenVINO, where it is installed, is measured beside ONNX Runtime and computes the same, images and sequences")
+def openvino():
+    if not importlib.util.find_spec("openvino"):
+        raise Skip("OpenVINO is not installed (tools/bench installs it: tools/requirements-bench.txt)")
+    j, done = bench(SMALL, TEXT, "--threads", "1", "--batch", "2", "--length", "7")
+    assert len(j["rows"]) == 2
+    for r in j["rows"]:
+        assert r["ms"]["openvino"] > 0 and r["times_massc"]["openvino"] > 0, r
+        assert set(r["error"]) == {"1", "2"} and all(e["openvino"] < 1e-4 and e["massc"] < 2e-5 for e in r["error"].values()), r["error"]
+
+
+@case("an error above the bound: told, status 1")
+def bound():
+    done = bench(SMALL, "--threads", "1", "--peers", "onnxruntime", "--error-bound", "1e-12", status=1)[1]
+    assert "massc's error" in done.err and "at most 1e-12" in done.err, done.err
+
+
+@case("a peer that is not here: status 2, and which are")
+def absent():
+    err = run(sys.executable, BENCH, "--peers", "abacus", status=2).err
+    assert "abacus" in err and "onnxruntime" in err, err
+
+
+main()
