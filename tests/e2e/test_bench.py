@@ -23,6 +23,7 @@ def rows():
         assert set(r["ms"]) == {"massc", "onnxruntime"} and min(r["ms"].values()) > 0, r
         assert abs(r["times_massc"]["onnxruntime"] * r["ms"]["massc"] / r["ms"]["onnxruntime"] - 1) < 1e-6, r
         assert set(r["error"]) == {"1", "4"} and all(0 < e["massc"] < 2e-5 for e in r["error"].values()), r["error"]
+    assert "2 threads" in done.out and "x as fast as 1;" in done.out, done.out
     assert "ONNX Runtime" in done.out and "OpenVINO" not in done.out, done.out
 
 
@@ -35,6 +36,24 @@ def openvino():
     for r in j["rows"]:
         assert r["ms"]["openvino"] > 0 and r["times_massc"]["openvino"] > 0, r
         assert set(r["error"]) == {"1", "2"} and all(e["openvino"] < 1e-4 and e["massc"] < 2e-5 for e in r["error"].values()), r["error"]
+
+
+@case("a net's own batch and length, beside the others'; one compilation of what differs in nothing else")
+def sizes():
+    j, done = bench(TEXT + ":batch=3", TEXT + ":length=5", SMALL + ":batch=2", "--length", "9", "--threads", "1", "--peers", "onnxruntime")
+    assert [(r["net"], r["batch"], r["length"]) for r in j["rows"]] == [(TEXT, 3, 9), (TEXT, 1, 5), (SMALL, 2, 0)], j["rows"]
+    assert [sorted(r["error"]) for r in j["rows"]] == [["1", "3"], ["1", "4"], ["1", "2"]]
+    assert j["rows"][0]["compile_s"] == j["rows"][1]["compile_s"] != j["rows"][2]["compile_s"], "compiled twice"
+    assert f"{TEXT}, 9 tokens, batch 3, 1 thread" in done.out and f"{SMALL}, batch 2, 1 thread" in done.out, done.out
+    for bad in ("batch=0", "batch=", "length=two", "batch=-1"):
+        assert "numbers from 1 up" in run(sys.executable, BENCH, f"alexnet:{bad}", status=2).err
+
+
+@case("without networks: the table, two of them at batch 8")
+def table():
+    told = run(sys.executable, BENCH, "--help").out
+    for net in ("resnet152", "yolov3", "alexnet", "bert-base", "gpt2", "resnet50:batch=8", "bert-base:batch=8"):
+        assert f" {net}" in told, told
 
 
 @case("an error above the bound: told, status 1")
