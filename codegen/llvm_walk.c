@@ -163,6 +163,13 @@ static void push_level(struct ll *l, val terminator)
   else l->level++;
   l->level_end[l->level] = terminator;
 }
+/* An empty piece of assembly, no instruction: loads do not move across it. When LLVM lines up a block it puts loads of one array side by side, up to four of them,
+ * and so those of the next copies of a body into this one, where they take the registers that a tile needs. */
+static void apart(struct ll *l)
+{
+  type t = LLVMFunctionType(LLVMVoidTypeInContext(l->c), NULL, 0, 0);
+  LLVMBuildCall2(l->b, t, LLVMGetInlineAsm(t, "", 0, "", 0, 1, 0, LLVMInlineAsmDialectATT, 0), NULL, 0, "");
+}
 /* var = lo, lo + step, .. < hi, the body `copies` times per trip with var, var + 1, ..; surely: at least one trip. */
 static void run_loop(struct ll *l, const struct kir_op *o, val lo, val hi, int64_t copies, bool surely)
 {
@@ -182,6 +189,7 @@ static void run_loop(struct ll *l, const struct kir_op *o, val lo, val hi, int64
   ll_level(l, i, l->level);
   LLVMPositionBuilderAtEnd(l->b, body);
   for (int64_t c = 0; c < copies; c++) {
+    if (c) apart(l);
     ll_bind(l, o->var, i, c);
     walk(l, &o->body[0]);
   }
@@ -194,9 +202,11 @@ static void run_loop(struct ll *l, const struct kir_op *o, val lo, val hi, int64
   LLVMPositionBuilderAtEnd(l->b, exit);
   if (!surely) merge(l, &j, j.before, pre, after, latch);
 }
+/* Replayed rows of a tile may load together what then is in registers or folded into multiplications; SSE has neither so many nor such operands. */
 static void replay(struct ll *l, const struct kir_op *o, int64_t lo, int64_t hi)
 {
   for (int64_t v = lo; v < hi && !l->why; v++) {
+    if (v > lo && (o->sub != 0xffff || !l->t->fma)) apart(l);
     ll_bind(l, o->var, NULL, v);
     walk(l, &o->body[0]);
   }

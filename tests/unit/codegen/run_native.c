@@ -72,7 +72,7 @@ int native_spills(const struct kir_kern *k, const struct cg_target *t, const cha
   if (cg_llvm(k->arena, &one, 1, t, CG_ASM, &text, why)) {
     n = 0;
     for (char *s = text.s, *line; (line = strsep(&s, "\n"));)
-      n += (strstr(line, "vmov") && strstr(line, "mm") && strstr(line, "(%rsp)"));
+      n += (strstr(line, "mov") && strstr(line, "mm") && strstr(line, "(%rsp)"));
   }
   ir_buf_deinit(&text);
   return n;

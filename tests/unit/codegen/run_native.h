@@ -16,7 +16,7 @@ struct native;                                            /* a loaded kern */
 struct native *native_load(const struct kir_kern *k, const struct cg_target *t, const char **why);       /* NULL: *why, in the kern's arena */
 massrt_kernel_fn *native_fn(const struct native *n);
 void native_unload(struct native *n);
-/* Number of stores of ymm and zmm registers to the stack in the object: spills. */
+/* Number of moves of vector registers to and from the stack in the object: spills. */
 int native_spills(const struct kir_kern *k, const struct cg_target *t, const char **why);
 
 /* bufs: one per argument, rank 1, laid out as the argument's `at` says; `out` ones are written. False with *why. */
