@@ -24,7 +24,7 @@
 #include <string.h>
 #include "codegen/library/chain_gen.h"
 
-enum { MAX_WIDTH = 1024 /* of d and e */, BLOCK = 126 /* keys: a multiple of 14 and 6 */, ONE_BLOCK = 192, FEW = 4 /* rows */, FEW_BLOCK = 512, SCRATCH = 1 << 20 };
+enum { MAX_WIDTH = 1024 /* of d and e */, BLOCK = 126 /* keys: a multiple of 14 and 6, less for other tiles */, ONE_BLOCK = 192, FEW = 4 /* rows */, FEW_BLOCK = 512, SCRATCH = 1 << 20 };
 
 /* ---- what follows both products ---- */
 struct kir_op *cg_chain_sum(struct gen *g, struct kir_op *l) { return pick(g, cg_flat_ew(g->f, IR_MAP_eq, IR_bool, l, f32c(g, 0)), f32c(g, NAN), l); }
@@ -140,12 +140,11 @@ static bool plan_rows(struct plan *p, struct ir_arena *a, struct kir_sched *s)
 }
 static void plan_blocks(struct plan *p, struct ir_arena *a, struct kir_sched *s)
 {
-  bool big = p->t->n_vregs >= 32;
   unsigned lanes = p->t->vec_lanes, vecs = 2;
   while (p->I && lanes > 1 && lanes / 2 >= p->I) lanes = lanes > 4 ? lanes / 2 : 1;
   if (p->I && p->I <= lanes) vecs = 1;
   else if (p->I && p->tasks * ((p->I + 2 * lanes - 1) / (2 * lanes)) < 2 * (int64_t)p->t->cores) vecs = 1; /* 1/6 slower, on twice as many cores */
-  int64_t most = vecs == 2 ? (big ? 14 : 6) : (big ? 24 : 12), block = vecs == 2 ? BLOCK : 120, rj = most;
+  int64_t most = cg_tile_rows(p->t, vecs), block = (vecs == 2 ? BLOCK : 120) / most * most, rj = most;
   if (p->S && (p->S <= ONE_BLOCK || p->S % 128 == 0)) {
     block = p->S <= ONE_BLOCK ? p->S : 128;
     rj = even(block, most);

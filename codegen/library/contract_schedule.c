@@ -70,21 +70,20 @@ static double even_rows(const struct plan *p, int64_t rows)
 static void choose_tile(struct plan *p)
 {
   /* measured shares of peak (docs/kernel-ir.md): one vector wide is bound by loads, short tiles by the latency of the accumulators */
-  static const struct { unsigned rows, vecs, share; } wide[] = { { 14, 2, 98 }, { 9, 3, 97 }, { 6, 4, 96 }, { 24, 1, 82 } },
-                                                      narrow[] = { { 6, 2, 98 }, { 4, 3, 97 }, { 2, 4, 80 }, { 12, 1, 75 } };
+  static const struct { unsigned vecs, share, share16; } widths[] = { { 2, 98, 98 }, { 3, 97, 97 }, { 4, 96, 80 }, { 1, 82, 75 } };     /* share16: of 16 registers */
   const struct cg_axis *v = &p->c->ax[p->c->vec];
   int64_t m = rows_wanted(p), n = v->n ? v->n : 1 << 20;
   bool big = p->t->n_vregs >= 32;
   double best = -1;
   p->lanes = widest(p);
   for (unsigned i = 0; i < 4; i++) {
-    unsigned rows = big ? wide[i].rows : narrow[i].rows, vecs = big ? wide[i].vecs : narrow[i].vecs;
+    unsigned vecs = widths[i].vecs, rows = cg_tile_rows(p->t, vecs);
     int64_t cols = (int64_t)vecs * p->lanes;
     double accs = even_rows(p, rows) * vecs;
-    double share = (big ? wide[i].share : narrow[i].share) * (double)n / (double)cg_round_up(n, cols);
+    double share = (big ? widths[i].share : widths[i].share16) * (double)n / (double)cg_round_up(n, cols);
     double full = big ? 16 : 8;                   /* accumulators that hide the latency of a multiplication */
     if (m && accs < full) share *= accs / full;
-    if (!m && (big ? rows != 6 : rows != 4)) continue;  /* rows come one by one, too: wide tiles stream w well for few of them */
+    if (!m && vecs != (big ? 4 : 3)) continue;  /* rows come one by one, too: wide tiles stream w well for few of them */
     if ((cols > cg_round_up(n, p->lanes) && vecs > 1) || (p->whole && n % cols)) continue;
     if (share > best) {
       best = share;
@@ -93,11 +92,11 @@ static void choose_tile(struct plan *p)
     }
   }
   if (best < 0) {
-    p->rows = big ? 24 : 12;
+    p->rows = cg_tile_rows(p->t, 1);
     p->cols = p->lanes;
   }
   if (m && m <= 4) {                              /* bound by reading w: as wide as the registers allow */
-    unsigned vecs = (p->t->n_vregs - 2) / ((unsigned)m + 1);
+    unsigned vecs = (p->t->n_vregs - (p->t->fma ? 2 : 4)) / ((unsigned)m + 1);
     p->rows = (unsigned)m;
     while (vecs > 8 || (vecs > 1 && ((int64_t)vecs * p->lanes > cg_round_up(n, p->lanes) || (p->whole && n % ((int64_t)vecs * p->lanes))))) vecs--;
     p->cols = (int64_t)vecs * p->lanes;

@@ -87,6 +87,11 @@ struct kir_expr *cg_expr_f(struct ir_arena *a, enum ir_elem elem, double f)
   return e;
 }
 
+unsigned cg_tile_rows(const struct cg_target *t, unsigned vecs)
+{
+  static const unsigned char rows[3][4] = { { 24, 14, 9, 6 }, { 12, 6, 4, 2 }, { 10, 5, 3, 2 } };
+  return rows[t->n_vregs >= 32 ? 0 : t->fma ? 1 : 2][vecs - 1];
+}
 int64_t cg_pow2_up(int64_t x)
 {
   int64_t p = 1;

@@ -15,6 +15,11 @@ static inline int64_t cg_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b
 static inline int64_t cg_round_up(int64_t a, int64_t b) { return cg_ceil_div(a, b) * b; }
 int64_t cg_pow2_up(int64_t x);              /* the least power of two that is no less */
 
+/* ---- registers ----
+ * Rows of the largest register tile that is so many vectors wide (1 to 4): its sums, the vectors of a step and an element spread over one fit into the registers
+ * (tests/e2e/test_spills.py); where multiplication and addition are two instructions, also a product and one register more. */
+unsigned cg_tile_rows(const struct cg_target *t, unsigned vecs);
+
 /* ---- loops ----
  * Opens `for name = 0..trips`: e->at becomes the body, and the kern's facts know var < trips until the end. One trip opens no loop and the variable is the
  * constant 0. unroll: 0 or 1 none, n, or 0xffff (replayed completely). Returns the variable. */

@@ -147,11 +147,11 @@ static double error(const struct cg_winograd_record *r, int64_t C)
 static bool best_of(const struct plan *p, int64_t m, struct cg_winograd_record *best, double *out_cycles)
 {
   const struct cg_winograd *w = p->w;
-  bool big = p->t->n_vregs >= 32;
   best->m = 0;
   *out_cycles = 0.95 * direct_cycles(p);
   for (int64_t vecs = w->O > p->lanes ? 2 : 1; vecs <= 4; vecs++) {    /* one vector wide is bound by loads */
-    int64_t most = big ? vecs <= 2 ? 14 : vecs == 3 ? 9 : 6 : vecs == 1 ? 12 : vecs == 2 ? 6 : vecs == 3 ? 4 : 2;
+    int64_t most = cg_tile_rows(p->t, (unsigned)vecs);
+    if (most > 14) most = 14;
     for (int64_t rows = most; rows >= 1 && vecs * rows >= 4; rows--)
       blocks(p, (struct cg_winograd_record){ .m = m, .cols = vecs * p->lanes, .rows = rows, .part = part_of(w->C, p->lanes) }, best, out_cycles);
   }
