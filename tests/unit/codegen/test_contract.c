@@ -152,21 +152,27 @@ static void check_scheduled(struct ir_arena *a, struct kir_nest *n, const struct
   ck_assert_str_eq(s->kind, "contract");
   check_nest(a, n, s, t, b, n_b);
 }
+static const char *const levels[] = { "cpu:x86-64-v2", "cpu:x86-64-v3", "cpu:x86-64-v4" };
+static void check_conv_on(struct conv_case c, const struct cg_target *t)
+{
+  struct ir_arena *a = ir_arena_create();
+  check_scheduled(a, conv_nest(a, &c), t, &(struct kir_bind){ "N", c.n }, c.batch);
+  ir_arena_destroy(a);
+}
+static void check_gemm_on(struct gemm_case c, const struct cg_target *t)
+{
+  struct ir_arena *a = ir_arena_create();
+  check_scheduled(a, gemm_nest(a, &c), t, &(struct kir_bind){ "M", c.m }, c.sym);
+  ir_arena_destroy(a);
+}
+static const struct cg_target *level(unsigned l) { return cg_target_find(levels[l], strlen(levels[l])); }
 static void check_conv(struct conv_case c)
 {
-  for (unsigned t = 0; t < N_TARGETS; t++) {
-    struct ir_arena *a = ir_arena_create();
-    check_scheduled(a, conv_nest(a, &c), &targets[t], &(struct kir_bind){ "N", c.n }, c.batch);
-    ir_arena_destroy(a);
-  }
+  for (unsigned t = 0; t < N_TARGETS; t++) check_conv_on(c, &targets[t]);
 }
 static void check_gemm(struct gemm_case c)
 {
-  for (unsigned t = 0; t < N_TARGETS; t++) {
-    struct ir_arena *a = ir_arena_create();
-    check_scheduled(a, gemm_nest(a, &c), &targets[t], &(struct kir_bind){ "M", c.m }, c.sym);
-    ir_arena_destroy(a);
-  }
+  for (unsigned t = 0; t < N_TARGETS; t++) check_gemm_on(c, &targets[t]);
 }
 
 static const struct conv_case convs[] = {
@@ -183,6 +189,9 @@ static const struct conv_case convs[] = {
   { 2, 8, 9, 15, 40, 1, 1, 1, 0, 1, 1, ROWS, HALO, true, false, true, false },
   { 1, 9, 12, 33, 6, 3, 3, 1, 1, 1, 1, ROWS_HALO, ROWS_HALO, false, true, true, true },
   { 1, 17, 1, 1, 7, 1, 1, 1, 0, 1, 1, ROWS, ROWS, false, true, true, false },
+  { 2, 10, 13, 17, 14, 3, 5, 3, 2, 2, 2, ROWS, BLOCKED, true, true, true, true },          /* stride, dilation, groups and padding at once */
+  { 1, 48, 11, 19, 33, 5, 3, 2, 4, 3, 3, ROWS_HALO, ROWS, false, true, true, false },
+  { 1, 32, 15, 13, 32, 3, 3, 2, 2, 2, 1, HALO, HALO, true, true, true, false },
 };
 START_TEST(convolutions) { check_conv(convs[_i]); }
 END_TEST
@@ -213,36 +222,28 @@ START_TEST(random_convolutions)
   if (c.h + 2 * c.pad < c.dil * (c.kh - 1) + 1) c.h = c.dil * (c.kh - 1) + 1;
   if (c.w + 2 * c.pad < c.dil * (c.kw - 1) + 1) c.w = c.dil * (c.kw - 1) + 1;
   check_conv(c);
+  check_conv_on(c, level((unsigned)_i % 3));
 }
 END_TEST
 START_TEST(random_matmuls)
 {
   seed = 5 + (uint64_t)_i * 1000033;
-  check_gemm((struct gemm_case){ .b = PICK(1, 1, 2, 3), .m = PICK(1, 2, 3, 4, 5, 7, 13, 14, 15, 29, 49), .n = PICK(1, 4, 5, 15, 16, 17, 31, 32, 33, 64, 97), .k = PICK(1, 2, 3, 16, 17, 40), .sym = rnd(2),
-                                 .t = rnd(2), .constant = rnd(2), .bias = rnd(2), .residual = rnd(2), .relu = rnd(2) });
+  struct gemm_case c = { .b = PICK(1, 1, 2, 3), .m = PICK(1, 2, 3, 4, 5, 7, 13, 14, 15, 29, 49), .n = PICK(1, 4, 5, 15, 16, 17, 31, 32, 33, 64, 97), .k = PICK(1, 2, 3, 16, 17, 40), .sym = rnd(2),
+                                 .t = rnd(2), .constant = rnd(2), .bias = rnd(2), .residual = rnd(2), .relu = rnd(2) };
+  check_gemm(c);
+  check_gemm_on(c, level((unsigned)_i % 3));
 }
 END_TEST
 
 /* ---- machine code ---- */
-static const char *const levels[] = { "cpu:x86-64-v2", "cpu:x86-64-v3", "cpu:x86-64-v4" };
 START_TEST(native_convolutions)
 {
-  struct conv_case c = convs[_i];
-  for (unsigned l = 0; l < 3; l++) {
-    struct ir_arena *a = ir_arena_create();
-    check_scheduled(a, conv_nest(a, &c), cg_target_find(levels[l], strlen(levels[l])), &(struct kir_bind){ "N", c.n }, c.batch);
-    ir_arena_destroy(a);
-  }
+  for (unsigned l = 0; l < 3; l++) check_conv_on(convs[_i], level(l));
 }
 END_TEST
 START_TEST(native_matmuls)
 {
-  struct gemm_case c = gemms[_i];
-  for (unsigned l = 0; l < 3; l++) {
-    struct ir_arena *a = ir_arena_create();
-    check_scheduled(a, gemm_nest(a, &c), cg_target_find(levels[l], strlen(levels[l])), &(struct kir_bind){ "M", c.m }, c.sym);
-    ir_arena_destroy(a);
-  }
+  for (unsigned l = 0; l < 3; l++) check_gemm_on(gemms[_i], level(l));
 }
 END_TEST
 /* The sum over the parts of a loop that `sums` waits on the stack meanwhile: each register is set to zero, loaded and stored there once, and nothing else is. */
@@ -250,7 +251,7 @@ START_TEST(tiles_stay_in_registers)
 {
   static const struct conv_case c[] = { { 1, 64, 56, 56, 64, 3, 3, 1, 1, 1, 1, HALO, HALO, false, true, true, true }, { 1, 256, 14, 14, 64, 1, 1, 1, 0, 1, 1, BLOCKED, HALO, false, true, true, true } };
   struct ir_arena *a = ir_arena_create();
-  const struct cg_target *t = cg_target_find(levels[2], strlen(levels[2]));
+  const struct cg_target *t = level(2);
   struct kir_nest *n = conv_nest(a, &c[_i]);
   const char *why = "";
   struct kir_sched *s = cg_schedule(a, n, t, 2);

@@ -112,6 +112,29 @@ START_TEST(others)
   }
 }
 END_TEST
+/* Taps apart, between which nothing is read. */
+START_TEST(dilations)
+{
+  static const struct { int k, s, d, p, h, c; } some[] = { { 3, 1, 2, 2, 9, 19 }, { 3, 2, 3, 3, 17, 16 }, { 2, 3, 4, 1, 13, 33 }, { 5, 1, 2, 0, 11, 7 } };
+  char x[400], y[400];
+  on(_i);
+  for (unsigned f = 0; f < sizeof some / sizeof *some; f++) {
+    int k = some[f].k, s = some[f].s, d = some[f].d, p = some[f].p, c = some[f].c, h = some[f].h, w = h + 3;
+    int oh = (h + 2 * p - d * (k - 1) - 1) / s + 1, ow = (w + 2 * p - d * (k - 1) - 1) / s + 1;
+    struct kir_bind b = { "N", 1 + (int)f % 2 };
+    lw_blocked(x, sizeof x, "N", c, h, w, (int)f % 2);
+    lw_blocked(y, sizeof y, "N", c, oh, ow, (int)(f + 1) % 2);
+    lw_check(&l, f, &b, 1,
+             "nest @t(x: f32%s zero slack 2, y: f32%s out zero slack 2) where N in 1..64 { y[n < N, o < %d, h < %d, w < %d] = max[i < %d, j < %d] x[n, o, %d*h "
+             "+ %d*i - %d, %d*w + %d*j - %d] else -inf }",
+             x, y, c, oh, ow, k, k, s, d, p, s, d, p);
+    lw_check(&l, f, &b, 1,
+             "nest @t(x: f32[N, %d, %d, %d], w: f32[%d, 1, %d, %d] const, y: f32[N, %d, %d, %d] out) where N in 1..64 {\n"
+             " y[n < N, o < %d, h < %d, w < %d] = sum[i < %d, j < %d] (x[n, o, %d*h + %d*i - %d, %d*w + %d*j - %d] else 0.0)*w[o, 0, i, j] }",
+             c, h, w, c, k, k, c, oh, ow, c, oh, ow, k, k, s, d, p, s, d, p);
+  }
+}
+END_TEST
 static void add(TCase *t)
 {
   tcase_add_loop_test(t, max_pooling_blocked, 0, 3);
@@ -120,5 +143,6 @@ static void add(TCase *t)
   tcase_add_loop_test(t, average_pooling, 0, 3);
   tcase_add_loop_test(t, global_pooling, 0, 3);
   tcase_add_loop_test(t, others, 0, 3);
+  tcase_add_loop_test(t, dilations, 0, 3);
 }
 int main(void) { return lw_main("window", add); }
