@@ -68,5 +68,6 @@ bool pass_choose(struct pass_ctx *c)
     taken[s->index + 1] = true;
     left -= s->bytes;
     s->n->scratch = s->s;
-  }  return true;
+  }
+  return true;
 }
