@@ -32,6 +32,11 @@ struct cg_contract {
 /* Reads a nest: one sum of products of two reads, and statements over the same index space. Axes are split where operands divide them (groups) and merged
  * where all storage is contiguous in them. False with *why: not a contraction. Makes symbols in the nest's table. */
 bool cg_contract_read(struct cg_contract *c, struct ir_arena *a, const struct kir_nest *n, const char **why);
+/* A factor without its casts, and r with the casts of `of`. */
+struct kir_expr *cg_uncast(struct kir_expr *e);
+struct kir_expr *cg_recast(struct ir_arena *a, const struct kir_expr *of, struct kir_expr *r);
+/* Elements along the axes of a role, those whose number is not known taken as `unknown`. */
+double cg_contract_extent(const struct cg_contract *c, enum cg_role role, int64_t unknown);
 /* Element offset of a read or of arr[at..] in storage. */
 const struct ir_ix *cg_offset(const struct kir_arr *arr, const struct ir_ix *const *at, struct ir_ixs *ixs);
 /* Is every access of the nest either independent of the vector axis or linear in it within aligned groups of `lanes`? */

@@ -159,19 +159,11 @@ static void loops(struct plan *p, enum kir_loop_kind kind)
   for (unsigned i = 0; i < c->n_ax; i++)
     if ((c->ax[i].role == CG_M || c->ax[i].role == CG_N) && p->step[i] > 1 && parts++ < 4) add_part(p, kind, i, p->lane[i]);
 }
-/* Elements along a role's axes, unknown extents taken as 64. */
-static double extent(const struct cg_contract *c, enum cg_role role)
-{
-  double n = 1;
-  for (unsigned i = 0; i < c->n_ax; i++)
-    if (c->ax[i].role == role) n *= c->ax[i].n ? (double)c->ax[i].n : 64;
-  return n;
-}
 /* Blocks that run at the same time share parts of the larger operand, so that it comes from memory once: its axes are the outer digits. */
 static void grid(struct plan *p)
 {
   const struct cg_contract *c = p->c;
-  enum cg_role outer = extent(c, CG_M) > extent(c, CG_N) ? CG_M : CG_N, order[] = { CG_BATCH, outer, outer == CG_M ? CG_N : CG_M };
+  enum cg_role outer = cg_contract_extent(c, CG_M, 64) > cg_contract_extent(c, CG_N, 64) ? CG_M : CG_N, order[] = { CG_BATCH, outer, outer == CG_M ? CG_N : CG_M };
   for (unsigned r = 0; r < 3; r++)
     for (unsigned i = 0; i < c->n_ax; i++)
       if (c->ax[i].role == order[r] && (c->ax[i].n != 1 || i == c->vec || p->step[i] > 1)) add_part(p, KIR_GRID, i, p->step[i]);
@@ -179,7 +171,8 @@ static void grid(struct plan *p)
 /* ---- matrix units ---- */
 /* Stages of the pipe: as many as are of use, in half of what a multiprocessor has, so that another block fits beside; the largest tiles have all, and groups where there
  * is no other block. */
-static bool alone(const struct plan *p, const struct tile *q, int64_t blocks) { return q->rows * q->cols > 128 * 128 || (q->group && blocks <= (int64_t)p->t->cores); }
+static bool large(const struct tile *q) { return q->rows * q->cols > 128 * 128; }
+static bool alone(const struct plan *p, const struct tile *q, int64_t blocks) { return large(q) || (q->group && blocks <= (int64_t)p->t->cores); }
 static unsigned stages(const struct plan *p, const struct tile *q, int64_t blocks, int64_t ks, double terms)
 {
   int64_t n = p->t->shared_bytes / (alone(p, q, blocks) ? 1 : 2) / ((q->rows + q->cols) * ks * 2);
@@ -195,28 +188,24 @@ static struct rates rates_of(const struct tile *q)
 {
   return q->group ? (struct rates){ 1900, 230, 150 } : q->split > 1 ? (struct rates){ 587, 237, 65 } : (struct rates){ 627, 285, 177 };
 }
+static double larger(double a, double b) { return a > b ? a : b; }
 /* Cycles of a kernel of `blocks` such tiles. Blocks that share a multiprocessor hide each other's latency, and share its rates; all share that of the second cache, from which
  * a stage takes LATENCY, hidden by those that are under way. */
 static double cycles_of(const struct plan *p, const struct tile *q, int64_t blocks, int64_t ks, double terms)
 {
-  static const double latency = 1650, second = 5000 /* bytes a cycle */, start = 2096 /* launch, filling of the pipe */, element = 0.209 /* epilogue */;
+  static const double latency = 1650, second = 5000 /* bytes a cycle */, behind = 1.29 /* of mma.sync, for its latency */, start = 2096 /* launch, filling of the pipe */, element = 0.209 /* epilogue */;
   unsigned depth = stages(p, q, blocks, ks, terms);
   int64_t each = cg_ceil_div(blocks, p->t->cores), bytes = depth * (q->rows + q->cols) * ks * 2;
   if (q->split > 1 && q->split * q->rows * q->cols * 4 > bytes) bytes = q->split * q->rows * q->cols * 4;
   int64_t together = p->t->core_shared_bytes / (bytes + 1024), threads = p->t->core_threads / (32 * warps_of(q));
   if (together > threads) together = threads;
   if (together > each) together = each;
-  double rounds = (double)cg_ceil_div(each, together > 0 ? together : 1), area = (double)(q->rows * q->cols), edges = (double)(q->rows + q->cols) * 128;
+  if (together < 1) together = 1;
+  double rounds = (double)cg_ceil_div(each, together), area = (double)(q->rows * q->cols), edges = (double)(q->rows + q->cols) * 128;
   struct rates r = rates_of(q);
-  double work = area * 64 / r.multiply, one = 1.29 * work;
-  if (edges / r.bring > work) work = edges / r.bring, one = 1.29 * work;
-  if (q->group) {
-    double late = latency / (depth - 1), mine = (double)(together > 0 ? together : 1) * work;
-    one = mine > late ? mine : late;
-  }
-  double stage = rounds * (r.stage + one), all = q->group ? (double)blocks * edges / second : 0;
-  if ((double)each * work > stage) stage = (double)each * work;
-  if (all > stage) stage = all;
+  double work = larger(area * 64 / r.multiply, edges / r.bring), one = q->group ? larger((double)together * work, latency / (depth - 1)) : behind * work;
+  double stage = larger(rounds * (r.stage + one), (double)each * work);
+  if (q->group) stage = larger(stage, (double)blocks * edges / second);
   return terms / 64 * stage + rounds * start + (double)each * area * element * (together > 1 ? 1 : 1.5);
 }
 /* terms: of each sum; ks: of a stage; groups: may warps multiply together? NULL: no tile fits. */
@@ -245,7 +234,7 @@ static const struct tile *choose_units(struct plan *p, double terms, int64_t ks,
 /* Do results that are contiguous along the columns pass through shared memory, so that lanes store whole pieces of 16 bytes, or, where rows begin anywhere, neighbours? */
 static bool leaves_in_pieces(const struct plan *p, const struct tile *q)
 {
-  return !cg_contract_rows_run(p->c) && q->rows * q->cols * 4 <= p->t->shared_bytes / (q->rows * q->cols > 128 * 128 ? 1 : 2);
+  return !cg_contract_rows_run(p->c) && q->rows * q->cols * 4 <= p->t->shared_bytes / (large(q) ? 1 : 2);
 }
 /* The record for a tile; k: the axis that goes through the stages. NULL: it does not fit. */
 static struct kir_sched *record(struct plan *p, const struct kir_nest *n, const struct tile *q, unsigned k, int64_t ks, double terms, int64_t blocks)
@@ -266,7 +255,7 @@ static struct kir_sched *record(struct plan *p, const struct kir_nest *n, const 
   if (q->split > 1) add_part(p, KIR_WARP, k, ks / q->split);
   p->s->epi_shared = q->split > 1 || leaves_in_pieces(p, q);
   for (unsigned o = 0; o < 2; o++) {              /* rows of 2*ks bytes: their pieces of 16 go through the banks in turn */
-    uint32_t swz = ks == 128 ? 3 << 16 | 3 << 8 | 4 : ks == 64 ? 3 << 16 | 3 << 8 | 3 : ks == 32 ? 2 << 16 | 3 << 8 | 3 : 0;
+    uint32_t swz = ks == 128 ? 3 << 16 | 3 << 8 | 4 : ks == KIR_WGMMA_ROW ? KIR_WGMMA_SWZ : ks == 32 ? 2 << 16 | 3 << 8 | 3 : 0;
     ir_push(c->a, &p->s->stages, ((struct kir_stage){ .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = swz }));
   }
   return others <= 3 && fits(n, p->s, p->t) ? p->s : NULL;

@@ -383,6 +383,25 @@ static bool guarded(void *arg, const struct kir_arr *arr, const struct ir_ix *co
 }
 bool cg_contract_whole(const struct cg_contract *c) { return !each_access(c, true, guarded, (void *)c); }
 
+struct kir_expr *cg_uncast(struct kir_expr *e)
+{
+  while (e->kind == KIR_E_CAST) e = e->a[0];
+  return e;
+}
+struct kir_expr *cg_recast(struct ir_arena *a, const struct kir_expr *of, struct kir_expr *r)
+{
+  if (of->kind != KIR_E_CAST) return r;
+  struct kir_expr *e = ir_arena_copy(a, of, sizeof *of);
+  e->a[0] = cg_recast(a, of->a[0], r);
+  return e;
+}
+double cg_contract_extent(const struct cg_contract *c, enum cg_role role, int64_t unknown)
+{
+  double n = 1;
+  for (unsigned i = 0; i < c->n_ax; i++)
+    if (c->ax[i].role == role) n *= (double)(c->ax[i].n ? c->ax[i].n : unknown);
+  return n;
+}
 bool cg_contract_read(struct cg_contract *c, struct ir_arena *a, const struct kir_nest *n, const char **why)
 {
   *c = (struct cg_contract){ .a = a, .ixs = n->ixs, .nest = n };

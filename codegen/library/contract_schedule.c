@@ -208,15 +208,6 @@ static void choose_staging(struct plan *p)
   }
 }
 
-/* Bytes of an operand that all tasks of one batch element read, where they are known. */
-static double bytes_of(const struct cg_contract *c, enum cg_role r)
-{
-  double b = 4;
-  for (unsigned i = 0; i < c->n_ax; i++)
-    if (c->ax[i].role == r || c->ax[i].role == CG_K) b *= c->ax[i].n ? (double)c->ax[i].n : 16;
-  return b;
-}
-
 static void mn_loops(struct plan *p)
 {
   struct cg_contract *c = p->c;
@@ -230,7 +221,7 @@ static void mn_loops(struct plan *p)
     add_tail(p, (unsigned)cg_only_axis(c, CG_M));
     return;
   }
-  bool w_first = bytes_of(c, CG_N) > bytes_of(c, CG_M);   /* the larger operand is read once, by neighbouring tasks */
+  bool w_first = cg_contract_extent(c, CG_N, 16) > cg_contract_extent(c, CG_M, 16);     /* the larger operand is read once, by neighbouring tasks */
   for (unsigned pass = 0; pass < 3; pass++) {
     if ((pass == 0) == w_first && pass < 2)
       for (unsigned i = 0; i < c->n_ax; i++)

@@ -205,9 +205,7 @@ static bool emit_epilogue(struct tile *t)
     const struct ir_ix *at[IR_MAX_RANK];
     if (!it->dst->arg || (it->dst != c->acc && is_read(c, i + 1, it->dst))) {
       struct kir_reg *r = new_tile(t, "t", it->dst->elem, &t->acc->lay);
-      struct kir_op *o = kir_emit(&l->e, KIR_map, it->dst->elem, 1, NULL, 0, NULL, 0);
-      o->reg = r;
-      o->e = e;
+      cg_map_reg(&l->e, r, e);
       t->temp[i] = r;
       e = tile_expr(t, r);
     }
@@ -219,11 +217,6 @@ static bool emit_epilogue(struct tile *t)
 }
 
 /* ---- the multiplication ---- */
-static struct kir_expr *uncast(struct kir_expr *e)
-{
-  while (e->kind == KIR_E_CAST) e = e->a[0];
-  return e;
-}
 /* The summed axis that is left with a step, and its coordinate. */
 static int k_axis(const struct tile *t)
 {
@@ -250,7 +243,7 @@ static struct kir_expr *operand(const struct tile *t, struct kir_expr *e)
   struct cg_contract *c = t->l->c;
   int k = k_axis(t);
   struct kir_expr *r = cg_expr_move(c->a, e, &(struct cg_move){ t->from, t->to, c->n_ax, NULL, NULL });
-  if (k >= 0 && !t->st->ax[k].exact && !uncast(r)->els) uncast(r)->els = cg_expr_f(c->a, uncast(r)->elem, 0);
+  if (k >= 0 && !t->st->ax[k].exact && !cg_uncast(r)->els) cg_uncast(r)->els = cg_expr_f(c->a, cg_uncast(r)->elem, 0);
   return r;
 }
 static void prefetch_w(struct tile *t, const struct kir_expr *w, unsigned bytes)
@@ -265,33 +258,19 @@ static void prefetch_w(struct tile *t, const struct kir_expr *w, unsigned bytes)
     kir_emit(&l->e, KIR_prefetch, w->elem, 1, NULL, 0, &off, 1)->arr = w->arr;
   }
 }
-/* Operand o (0: x, 1: w) in shared memory at k: [stage, row, k], or [stage, k, row] for lanes, which read scalars of one k; its casts kept. */
-static struct kir_expr *staged(struct tile *t, unsigned o, struct kir_expr *e, const struct ir_ix *k)
+/* Operand o (0: x, 1: w) in shared memory at k: [stage, row, k], or [stage, k, row] for lanes, which read scalars of one k. */
+static struct kir_expr *staged(struct tile *t, unsigned o, const struct ir_ix *k)
 {
-  if (e->kind == KIR_E_CAST) {
-    struct kir_expr *r = ir_arena_copy(t->l->c->a, e, sizeof *e);
-    r->a[0] = staged(t, o, e->a[0], k);
-    return r;
-  }
-  struct kir_expr *r = IR_NEW(t->l->c->a, struct kir_expr);
-  *r = (struct kir_expr){ .kind = KIR_E_READ, .elem = e->elem, .arr = t->staged[o], .n_at = 3 };
-  const struct ir_ix *row = dim_coord(t, o ? CG_N : CG_M);
+  const struct ir_ix *row = dim_coord(t, o ? CG_N : CG_M), *stage = ir_ix_find(t->l->k->ixs, "stage");
   bool turned = t->l->unit == 'l';
-  r->at = ir_arena_copy(t->l->c->a, (const struct ir_ix *[]){ ir_ix_find(t->l->k->ixs, "stage"), turned ? k : row, turned ? row : k }, 3 * sizeof *r->at);
-  return r;
+  return kir_read((struct kir_nest *)t->l->c->nest, t->staged[o], (const struct ir_ix *[]){ stage, turned ? k : row, turned ? row : k }, NULL);
 }
-/* The same from the task's copy of x's rows. */
-static struct kir_expr *from_rows(struct tile *t, struct kir_expr *e)
+/* The same of x, from the task's copy of its rows. */
+static struct kir_expr *from_rows(struct tile *t)
 {
   struct cg_lower_state *l = t->l;
-  struct kir_expr *r = ir_arena_copy(l->c->a, e, sizeof *e);
-  if (e->kind == KIR_E_CAST) {
-    r->a[0] = from_rows(t, e->a[0]);
-    return r;
-  }
-  *r = (struct kir_expr){ .kind = KIR_E_READ, .elem = e->elem, .arr = l->x_rows, .n_at = 2 };
-  r->at = ir_arena_copy(l->c->a, (const struct ir_ix *[]){ t->to[cg_only_axis(l->c, CG_K)], ir_ix_sub(t->to[cg_only_axis(l->c, CG_M)], l->x_first) }, 2 * sizeof *r->at);
-  return r;
+  const struct ir_ix *at[] = { t->to[cg_only_axis(l->c, CG_K)], ir_ix_sub(t->to[cg_only_axis(l->c, CG_M)], l->x_first) };
+  return kir_read((struct kir_nest *)l->c->nest, l->x_rows, at, NULL);
 }
 static bool emit_mma(struct tile *t)
 {
@@ -310,18 +289,18 @@ static bool emit_mma(struct tile *t)
   struct kir_expr *p = IR_NEW(c->a, struct kir_expr), *f[2];
   for (unsigned o = 0; o < 2; o++) {
     struct kir_expr *e = o ? c->w : c->x;
-    if (l->in->text) e = uncast(e);               /* the instruction converts */
+    if (l->in->text) e = cg_uncast(e);               /* the instruction converts */
     if (l->in->text && e->elem != l->in->ab) return cg_refuse(l, "the instruction multiplies another type");
-    f[o] = t->staged[o] ? staged(t, o, e, at_k) : !o && l->x_rows ? from_rows(t, e) : operand(t, e);
+    f[o] = t->staged[o] ? cg_recast(c->a, e, staged(t, o, at_k)) : !o && l->x_rows ? cg_recast(c->a, e, from_rows(t)) : operand(t, e);
   }
-  if (l->in->fetch && !strcmp(l->in->fetch, "descriptor")) {
+  if (kir_layout_count(&l->in->C, 'w') > 1) {
     for (unsigned o = 0; o < 2; o++)
-      if (!t->staged[o] || t->staged[o]->swz != (3 << 16 | 3 << 8 | 3) || t->staged[o]->byte_offset % KIR_WGMMA_ALIGN || steps != KIR_WGMMA_ROW)
+      if (!t->staged[o] || t->staged[o]->swz != KIR_WGMMA_SWZ || t->staged[o]->byte_offset % KIR_WGMMA_ALIGN || steps != KIR_WGMMA_ROW)
         return cg_refuse(l, "the instruction reads rows of 64 elements, swizzled (3, 3, 3), in shared memory");
   }
   *p = (struct kir_expr){ .kind = KIR_E_FN, .elem = c->elem, .sub = IR_MAP_mul, .n = 2, .a = { f[0], f[1] } };
   const struct kir_stage *st = cg_find_stage(l->s, c->wr->arr);
-  if (st && st->prefetch && st->how == KIR_PACKED) prefetch_w(t, uncast(f[1]), st->prefetch);
+  if (st && st->prefetch && st->how == KIR_PACKED) prefetch_w(t, cg_uncast(f[1]), st->prefetch);
   struct kir_op *o = kir_emit(&l->e, KIR_mma, c->elem, 1, NULL, 0, (const struct ir_ix *[]){ cg_num(l, steps) }, 1);
   o->reg = t->acc;
   o->e = p;
@@ -370,7 +349,7 @@ static bool stage_operand(struct tile *t, unsigned o, unsigned depth)
 {
   struct cg_lower_state *l = t->l;
   struct cg_contract *c = l->c;
-  struct kir_expr *r = operand(t, uncast(o ? c->w : c->x));
+  struct kir_expr *r = operand(t, cg_uncast(o ? c->w : c->x));
   const struct kir_stage *sg = cg_find_stage(l->s, r->arr);
   int k = k_axis(t);
   if (!sg || sg->how != KIR_STAGED) return true;
@@ -441,9 +420,7 @@ static void add_to(struct tile *t, struct kir_reg *total)
   struct cg_contract *c = t->l->c;
   struct kir_expr *e = IR_NEW(c->a, struct kir_expr);
   *e = (struct kir_expr){ .kind = KIR_E_FN, .elem = c->elem, .sub = IR_MAP_add, .n = 2, .a = { tile_expr(t, total), tile_expr(t, t->acc) } };
-  struct kir_op *o = kir_emit(&t->l->e, KIR_map, c->elem, 1, NULL, 0, NULL, 0);
-  o->reg = total;
-  o->e = e;
+  cg_map_reg(&t->l->e, total, e);
 }
 static struct kir_reg *zero_tile(struct tile *t, const char *name, const struct kir_layout *lay)
 {

@@ -102,6 +102,13 @@ void cg_factor(struct kir_layout *l, unsigned dim, int64_t ext, char axis, int64
 {
   if (ext > 1) l->f[l->n++] = (struct kir_factor){ (uint8_t)dim, axis, (int32_t)ext, (int32_t)stride };
 }
+struct kir_op *cg_map_reg(struct kir_emit *e, struct kir_reg *r, struct kir_expr *x)
+{
+  struct kir_op *o = kir_emit(e, KIR_map, r->elem, 1, NULL, 0, NULL, 0);
+  o->reg = r;
+  o->e = x;
+  return o;
+}
 struct kir_op *cg_map_arr(struct kir_emit *e, struct kir_arr *arr, const struct ir_ix *const *at, struct kir_expr *x, const struct kir_layout *lay)
 {
   struct kir_op *o = kir_emit(e, KIR_map, arr->elem, 1, NULL, 0, at, arr->rank);

@@ -47,6 +47,8 @@ struct kir_expr *cg_expr_f(struct ir_arena *a, enum ir_elem e, double f);
 
 /* ---- layouts ---- Appends a factor to dim `dim`, inside of those that it has; extent 1 adds none. */
 void cg_factor(struct kir_layout *l, unsigned dim, int64_t ext, char axis, int64_t stride);
+/* map %r <- x */
+struct kir_op *cg_map_reg(struct kir_emit *e, struct kir_reg *r, struct kir_expr *x);
 /* map arr[at..] <- e on layout lay (copied into the kern's arena) */
 struct kir_op *cg_map_arr(struct kir_emit *e, struct kir_arr *arr, const struct ir_ix *const *at, struct kir_expr *x, const struct kir_layout *lay);
 

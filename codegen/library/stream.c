@@ -121,28 +121,10 @@ static struct kir_reg *tile(struct lower *l, const char *name, enum ir_elem e, c
   return t;
 }
 static struct kir_expr *value(struct lower *l, struct kir_reg *t) { return kir_tile(l->k->arena, t, (const struct ir_ix *[]){ l->r, l->c }, t->n_dims); }
-static void map(struct lower *l, struct kir_reg *t, struct kir_expr *e)
-{
-  struct kir_op *o = kir_emit(&l->e, KIR_map, t->elem, 1, NULL, 0, NULL, 0);
-  o->reg = t;
-  o->e = e;
-}
 static struct kir_expr *fn(struct lower *l, enum ir_map f, struct kir_expr *x, struct kir_expr *y)
 {
   struct kir_expr *e = IR_NEW(l->k->arena, struct kir_expr);
   *e = (struct kir_expr){ .kind = KIR_E_FN, .elem = l->s->c.elem, .sub = f, .n = 2, .a = { x, y } };
-  return e;
-}
-static struct kir_expr *uncast(struct kir_expr *e)
-{
-  while (e->kind == KIR_E_CAST) e = e->a[0];
-  return e;
-}
-static struct kir_expr *with_casts(struct ir_arena *a, const struct kir_expr *of, struct kir_expr *r)
-{
-  if (of->kind != KIR_E_CAST) return r;
-  struct kir_expr *e = ir_arena_copy(a, of, sizeof *of);
-  e->a[0] = with_casts(a, of->a[0], r);
   return e;
 }
 /* Copies an operand's part of a stage; zeros behind the end of the sum, which the outermost summed coordinate shows. Gives what reads it: [stage, column, place] of w. */
@@ -150,7 +132,7 @@ static struct kir_expr *stage(struct lower *l, struct kir_expr *e, unsigned deep
 {
   const struct cg_contract *c = &l->s->c;
   bool w = e == c->w;
-  struct kir_expr *from = cg_expr_move(l->k->arena, uncast(e), &(struct cg_move){ l->from, l->to, c->n_ax, NULL, NULL });
+  struct kir_expr *from = cg_expr_move(l->k->arena, cg_uncast(e), &(struct cg_move){ l->from, l->to, c->n_ax, NULL, NULL });
   int64_t rows = kir_layout_count(&l->thin, 'w') * kir_layout_count(&l->thin, 'r'), step = kir_layout_count(&l->flat, 'l') * kir_layout_count(&l->flat, 'v');
   struct kir_arr *b = kir_buf(l->k, ir_arena_printf(l->k->arena, "s%s", from->arr->name), from->elem, w ? 3 : 2, w ? (int64_t[]){ deep, rows, step } : (int64_t[]){ deep, step });
   const struct ir_ix *s = ir_ix_find(l->k->ixs, "stage"), *at[3] = { s, w ? l->r : l->c, l->c };
@@ -160,7 +142,7 @@ static struct kir_expr *stage(struct lower *l, struct kir_expr *e, unsigned deep
   o->e = from;
   o->lay = ir_arena_copy(l->k->arena, w ? &l->full : &l->flat, sizeof l->full);
   o->i = async;
-  return with_casts(l->k->arena, e, kir_read((struct kir_nest *)c->nest, b, at, NULL));
+  return cg_recast(l->k->arena, e, kir_read((struct kir_nest *)c->nest, b, at, NULL));
 }
 static void stand_at(struct lower *l, const struct ir_ix *column, const struct ir_ix *e)
 {
@@ -202,7 +184,7 @@ static void epilogue(struct lower *l)
     const struct cg_item *it = &c->item[i];
     const struct ir_ix *at[IR_MAX_RANK];
     struct kir_reg *t = tile(l, "t", it->dst->elem, &l->thin);
-    map(l, t, cg_expr_move(l->k->arena, it->e, &(struct cg_move){ l->from, l->to, c->n_ax, read_tile, l }));
+    cg_map_reg(&l->e, t, cg_expr_move(l->k->arena, it->e, &(struct cg_move){ l->from, l->to, c->n_ax, read_tile, l }));
     l->temp[i] = t;
     if (!it->dst->arg) continue;
     for (unsigned d = 0; d < it->dst->rank; d++) at[d] = ir_ix_subst(it->at[d], l->from, l->to, c->n_ax);
@@ -247,7 +229,7 @@ static void sum_up(struct lower *l, const struct kir_sched *r, const struct ir_i
   stand_at(l, column, ir_ix_add(ir_ix_muli(v, step), l->c));
   struct kir_expr *x = stage(l, l->s->c.x, lp->depth, ends, async), *w = stage(l, l->s->c.w, lp->depth, ends, async);
   l->e.at = &o->body[1];
-  map(l, parts, fn(l, IR_MAP_add, value(l, parts), fn(l, IR_MAP_mul, x, w)));
+  cg_map_reg(&l->e, parts, fn(l, IR_MAP_add, value(l, parts), fn(l, IR_MAP_mul, x, w)));
   l->e.at = outer;
 }
 static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *r, const struct cg_target *t, const char **why)

@@ -174,7 +174,7 @@ struct kir_inst {
 const struct kir_inst *kir_inst_find(const char *name);                 /* kinst.def; layouts parsed once */
 unsigned kir_inst_count(void); const struct kir_inst *kir_inst_at(unsigned i);
 
-enum { KIR_WGMMA_ROW = 64 /* elements of 16 bits of a row of an operand of wgmma */, KIR_WGMMA_ALIGN = 1024 /* bytes that such operands begin on */ };
+enum { KIR_WGMMA_ROW = 64 /* elements of 16 bits of a row of an operand of wgmma */, KIR_WGMMA_SWZ = 3 << 16 | 3 << 8 | 3 /* and its swizzle */, KIR_WGMMA_ALIGN = 1024 /* bytes that such operands begin on */ };
 enum { KIR_MAX_VEC = 64 /* lanes of a vector */, KIR_MAX_THREADS = 1024 /* of a block */ };
 struct kir_digit { const struct ir_ix *var; const struct ir_ix *trips; };   /* grid: mixed radix of one launch index, outermost first */
 struct kir_kern {

@@ -132,7 +132,7 @@ static bool wgmma_types(struct verify *v, const struct kir_op *o)
     const struct kir_arr *a = two[i];
     int64_t pitch;
     bool rows = a->space == KIR_SHARED && a->elem == q->ab && a->rank && ir_ix_const(ir_ix_sub(a->hi[a->rank - 1], a->lo[a->rank - 1]), &pitch) && pitch == KIR_WGMMA_ROW;
-    if (!rows || a->swz != (3 << 16 | 3 << 8 | 3) || a->byte_offset % KIR_WGMMA_ALIGN) return fail(v, 1, "%s has no rows of %d, swizzled (3, 3, 3), from a multiple of %d bytes on", a->name, KIR_WGMMA_ROW, KIR_WGMMA_ALIGN);
+    if (!rows || a->swz != KIR_WGMMA_SWZ || a->byte_offset % KIR_WGMMA_ALIGN) return fail(v, 1, "%s has no rows of %d, swizzled (3, 3, 3), from a multiple of %d bytes on", a->name, KIR_WGMMA_ROW, KIR_WGMMA_ALIGN);
   }
   return (v->k->lanes == 32 && v->k->warps % 4 == 0) || fail(v, 1, "%s needs groups of four warps", q->name);
 }
