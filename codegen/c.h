@@ -4,7 +4,7 @@
  * c_walk.c   ops and control flow                           c_mem.c   loads, stores, registers, copies
  * c_ew.c     scalar functions, casts, constants             c_help.c  types, and the small functions that a file brings along
  *
- * Values: f16 and bf16 are held as float, rounded after every op; bool as bool. Memory: bool is a byte, f16 and bf16 are 16-bit words. A vector of n is a struct
+ * Values: f16, bf16 and tf32 are held as float, rounded after every op; bool as bool. Memory: bool is a byte, f16 and bf16 are 16-bit words. A vector of n is a struct
  * with v[n]; the text of a vector value has C_LANE where the place stands, so that a chain of operations becomes one loop over places. */
 #ifndef MASSC_CG_C_H
 #define MASSC_CG_C_H

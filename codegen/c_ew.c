@@ -6,6 +6,7 @@
 
 static bool is_float(enum ir_elem e) { return ir_elem_class(e) == 'F'; }
 static bool is_half(enum ir_elem e) { return e == IR_f16 || e == IR_bf16; }
+static bool is_narrow(enum ir_elem e) { return is_half(e) || e == IR_tf32; }      /* values are floats, rounded */
 static bool is_signed(enum ir_elem e) { return ir_elem_class(e) == 'I'; }
 static struct c_text call(struct cc *c, const char *f, struct c_text a) { return (struct c_text){ c_printf(c, "%s(%s)", f, a.s), C_ATOM }; }
 static struct c_text call2(struct cc *c, const char *f, struct c_text a, struct c_text b) { return (struct c_text){ c_printf(c, "%s(%s, %s)", f, a.s, b.s), C_ATOM }; }
@@ -157,9 +158,9 @@ static struct c_text ew_bool(struct cc *c, enum ir_map f, const struct c_text *a
 }
 static struct c_text rounded(struct cc *c, enum ir_elem e, struct c_text a)
 {
-  if (!is_half(e)) return a;
-  struct c_text r = call(c, c_help(c, e == IR_f16 ? "f16_round" : "bf16_round", e), a);
-  r.unrounded = a.s;
+  if (!is_narrow(e)) return a;
+  struct c_text r = call(c, c_help(c, c_printf(c, "%s_round", ir_elem_name(e)), e), a);
+  if (is_half(e)) r.unrounded = a.s;              /* a store rounds */
   return r;
 }
 struct c_text c_ew(struct cc *c, enum ir_map f, enum ir_elem e, const struct c_text *a)
@@ -184,9 +185,9 @@ struct c_text c_cast(struct cc *c, enum ir_elem from, enum ir_elem to, struct c_
   if (is_float(from) && is_float(to)) {
     if (to == IR_f64) return as(c, "double", a);
     if (from != IR_f64) return rounded(c, to, a);
-    return is_half(to) ? rounded(c, to, call(c, c_help(c, "odd_float", from), a)) : as(c, "float", a);
+    return is_narrow(to) ? rounded(c, to, call(c, c_help(c, "odd_float", from), a)) : as(c, "float", a);
   }
-  if (is_half(to)) return ir_elem_bits(from) < 32 ? rounded(c, to, as(c, "float", a)) : c_cast(c, IR_f64, to, as(c, c_type(c, IR_f64), a));
+  if (is_narrow(to)) return ir_elem_bits(from) < 32 ? rounded(c, to, as(c, "float", a)) : c_cast(c, IR_f64, to, as(c, c_type(c, IR_f64), a));
   if (is_float(to)) return as(c, c_type(c, to), a);
   if (is_float(from)) return call(c, c_help(c, from == IR_f64 ? "f64_to" : "f32_to", to), a);
   return as(c, c_type(c, to), a);

@@ -15,7 +15,7 @@ const char *c_type(struct cc *c, enum ir_elem e)
   case IR_u16: return "unsigned short";
   case IR_u32: return "unsigned";
   case IR_u64: return c->d->u64;
-  case IR_f16: case IR_bf16: case IR_f32: return "float";
+  case IR_f16: case IR_bf16: case IR_f32: case IR_tf32: return "float";
   case IR_f64: c->f64 = true; return "double";
   default: c_fail(c, "a value of type %s", ir_elem_name(e)); return "int";
   }
@@ -44,7 +44,7 @@ static const struct c_named *known(const struct cc *c, const char *name)
 const char *c_vec(struct cc *c, enum ir_elem e, unsigned lanes, bool stored)
 {
   bool half = e == IR_f16 || e == IR_bf16;
-  const char *elem = half ? stored ? "u16" : "f32" : e == IR_bool && stored ? "u8" : ir_elem_name(e);
+  const char *elem = half ? stored ? "u16" : "f32" : e == IR_tf32 ? "f32" : e == IR_bool && stored ? "u8" : ir_elem_name(e);
   const char *type = stored ? c_store_type(c, e) : c_type(c, e), *name = c_printf(c, "%sx%u", elem, lanes);
   unsigned bytes = lanes * (half ? stored ? 2 : 4 : ir_elem_bytes(e)), align = bytes & (0u - bytes);
   if (align > 16) align = 16;
@@ -100,6 +100,8 @@ static const struct row { const char *name, *needs, *text, *opencl; bool typed; 
   { "to_bf16", "float_bits", "$F unsigned short to_bf16(float x) { unsigned u = float_bits(x); return (unsigned short)((x != x ? u | 0x400000u : u + 0x7fffu + (u >> 16 & 1u)) >> 16); }", NULL,
     false },
   { "bf16_round", "from_bf16 to_bf16", "$F float bf16_round(float x) { return from_bf16(to_bf16(x)); }", NULL, false },
+  { "tf32_round", "bits_float", "$F float tf32_round(float x) { unsigned u; asm(\"cvt.rna.tf32.f32 %0, %1;\" : \"=r\"(u) : \"f\"(x)); return bits_float(u); }",
+    "$F float tf32_round(float x) { return x != x ? x : as_float((as_uint(x) + 0x1000u) & 0xffffe000u); }", false },
   /* f64 through f32 rounded to odd: the second rounding is then the only one */
   { "odd_float", "float_bits bits_float", "$F float odd_float(double x) { float f = (float)x; double back = f; unsigned u = float_bits(f); u -= fabs(back) > fabs(x);"
                                           " return bits_float(u | (back != x && x == x)); }", NULL, false },

@@ -115,7 +115,7 @@ static struct c_text index_value(struct cc *c, const struct kir_op *o)
   if (o->elem == IR_i64 || o->elem == IR_u64) return c_ix_as(c, o->ix[0], true);
   struct c_text t = c_ix(c, o->ix[0]);
   if (o->elem == IR_i32) return c_ix_as(c, o->ix[0], false);
-  if (o->elem == IR_f16 || o->elem == IR_bf16) return c_cast(c, IR_i64, o->elem, t);
+  if (o->elem == IR_f16 || o->elem == IR_bf16 || o->elem == IR_tf32) return c_cast(c, IR_i64, o->elem, t);
   return (struct c_text){ c_printf(c, "(%s)%s", c_type(c, o->elem), c_in(c, t, C_UNARY)), C_UNARY };
 }
 static const char map_kind[] = {

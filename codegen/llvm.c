@@ -185,7 +185,7 @@ type ll_elem_type(struct ll *l, enum ir_elem e)
   if (ir_elem_class(e) == 'F') return e == IR_f64 ? l->f64 : l->f32;
   return int_type(l, ir_elem_bits(e));
 }
-type ll_store_type(struct ll *l, enum ir_elem e) { return e == IR_f32 || e == IR_f64 ? ll_elem_type(l, e) : int_type(l, ir_elem_bits(e)); }
+type ll_store_type(struct ll *l, enum ir_elem e) { return e == IR_f32 || e == IR_f64 || e == IR_tf32 ? ll_elem_type(l, e) : int_type(l, ir_elem_bits(e)); }
 
 static val splat_const(val c, type t)
 {

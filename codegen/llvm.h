@@ -4,7 +4,7 @@
  * llvm_walk.c  ops and control flow                                 llvm_mem.c   loads and stores: guards, masks, strides, storage types
  * llvm_ew.c    scalar functions, casts, folds over lanes            llvm_math.c  transcendentals in f32
  *
- * Values: f16 and bf16 are held as float, rounded after every op; bool as i1; all others as themselves. Memory: bool is a byte, f16 and bf16 are i16 that
+ * Values: f16, bf16 and tf32 are held as float, rounded after every op; bool as i1; all others as themselves. Memory: bool is a byte, f16 and bf16 are i16 that
  * llvm_mem.c converts. Vectors of any length are LLVM's. */
 #ifndef MASSC_CODEGEN_LLVM_H
 #define MASSC_CODEGEN_LLVM_H
@@ -95,7 +95,7 @@ val ll_to_storage(struct ll *l, enum ir_elem e, val v);
 val ll_ew(struct ll *l, enum ir_map f, enum ir_elem e, val a, val b, val c);    /* e: the operands' type */
 val ll_fma(struct ll *l, enum ir_elem e, val a, val b, val c);
 val ll_cast(struct ll *l, enum ir_elem from, enum ir_elem to, val v);
-val ll_round(struct ll *l, enum ir_elem e, val v);                   /* a float to what f16 or bf16 can hold */
+val ll_round(struct ll *l, enum ir_elem e, val v);                   /* a float to what f16, bf16 or tf32 can hold */
 val ll_vred(struct ll *l, enum kir_red r, enum ir_elem e, val v);
 val ll_mad(struct ll *l, val a, val b, val c);                       /* a*b + c, fused where the target can */
 

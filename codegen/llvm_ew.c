@@ -263,7 +263,7 @@ static val int_to_float(struct ll *l, enum ir_elem from, enum ir_elem to, val v)
 {
   type t = ll_like(v, to == IR_f32 ? l->f32 : l->f64);
   val r = is_signed(from) ? LLVMBuildSIToFP(l->b, v, t, "") : LLVMBuildUIToFP(l->b, v, t, "");
-  return to == IR_f16 || to == IR_bf16 ? float_to_float(l, IR_f64, to, r) : r;
+  return to == IR_f16 || to == IR_bf16 || to == IR_tf32 ? float_to_float(l, IR_f64, to, r) : r;
 }
 /* Towards zero; what does not fit becomes the nearest that does, NaN 0. */
 static val float_to_int(struct ll *l, enum ir_elem to, val v)

@@ -64,7 +64,17 @@ val ll_to_storage(struct ll *l, enum ir_elem e, val v)
   if (e == IR_bf16) return float_to_bfloat(l, v);
   return e == IR_bool ? LLVMBuildZExt(l->b, v, ll_like(v, l->i8), "") : v;
 }
-val ll_round(struct ll *l, enum ir_elem e, val v) { return e == IR_f16 || e == IR_bf16 ? ll_from_storage(l, e, ll_to_storage(l, e, v)) : v; }
+/* Nearest, ties away from zero: half of the last kept place is added; the exponent takes the carry. */
+static val float_to_tf32(struct ll *l, val v)
+{
+  val u = bits_of(l, v, l->i32), r = bin(l, LLVMAnd, bin(l, LLVMAdd, u, 0x1000), 0xffffe000);
+  return LLVMBuildSelect(l->b, LLVMBuildFCmp(l->b, LLVMRealUNO, v, v, ""), v, bits_of(l, r, l->f32), "");
+}
+val ll_round(struct ll *l, enum ir_elem e, val v)
+{
+  if (e == IR_tf32) return float_to_tf32(l, v);
+  return e == IR_f16 || e == IR_bf16 ? ll_from_storage(l, e, ll_to_storage(l, e, v)) : v;
+}
 
 /* ---- single accesses ---- */
 static void mark_invariant(struct ll *l, val load)

@@ -11,6 +11,17 @@ static const struct { const char *name; unsigned bits; char class; } elems[] = {
 const char *ir_elem_name(enum ir_elem e) { return elems[e].name; }
 unsigned ir_elem_bits(enum ir_elem e) { return elems[e].bits; }
 char ir_elem_class(enum ir_elem e) { return elems[e].class; }
+static unsigned digits(enum ir_elem e)               /* of a float type's significand, the first one counted */
+{
+  switch (e) {
+  case IR_bf16: return 8;
+  case IR_f16: case IR_tf32: return 11;
+  case IR_f32: return 24;
+  case IR_f64: return 53;
+  default: return 0;
+  }
+}
+bool ir_elem_narrower(enum ir_elem e, enum ir_elem than) { return digits(e) && digits(e) < digits(than); }
 bool ir_elem_parse(const char *s, size_t n, enum ir_elem *out)
 {
   for (unsigned i = 0; i < IR_ELEM_COUNT; i++)
@@ -47,7 +58,7 @@ void ir_elem_load(enum ir_elem e, const void *p, double *f, int64_t *i)
 #undef INT
   case IR_bool: *i = *(const unsigned char *)p != 0; *f = (double)*i; break;
   case IR_f16: case IR_bf16: { uint16_t h; memcpy(&h, p, 2); *f = e == IR_f16 ? widen(h, 5, 10) : widen(h, 8, 7); break; }
-  case IR_f32: { float x; memcpy(&x, p, 4); *f = (double)x; break; }
+  case IR_f32: case IR_tf32: { float x; memcpy(&x, p, 4); *f = (double)x; break; }
   case IR_f64: memcpy(f, p, 8); break;
   case IR_ELEM_COUNT: ir_bug("ir_elem_load", "no element type");
   }
@@ -62,7 +73,7 @@ void ir_elem_store(enum ir_elem e, void *p, double f, int64_t i)
   case IR_i64: case IR_u64: memcpy(p, &i, 8); break;
   case IR_f16: memcpy(p, &(uint16_t){ narrow(ir_round_to(e, f), 5, 10) }, 2); break;
   case IR_bf16: memcpy(p, &(uint16_t){ narrow(ir_round_to(e, f), 8, 7) }, 2); break;
-  case IR_f32: memcpy(p, &(float){ (float)f }, 4); break;
+  case IR_f32: case IR_tf32: memcpy(p, &(float){ (float)ir_round_to(e, f) }, 4); break;
   case IR_f64: memcpy(p, &f, 8); break;
   case IR_ELEM_COUNT: ir_bug("ir_elem_store", "no element type");
   }
@@ -85,14 +96,20 @@ static uint16_t f32_to_f16(uint32_t u)
   memcpy(&x, &u, 4);
   return sign | (uint16_t)lrintf(x * 0x1p24f);
 }
+/* Half of the last kept place is added; the exponent takes the carry, so that what is too large becomes infinite. */
+static uint32_t f32_to_tf32(uint32_t u) { return (u & 0x7fffffff) > 0x7f800000 ? u | 0x400000 : (u + 0x1000) & ~0x1fffu; }
 void ir_round_floats(enum ir_elem to, const void *from, void *out, int64_t n)
 {
   const unsigned char *p = from;
   unsigned char *q = out;
-  IR_ASSERT(to == IR_f16 || to == IR_bf16);
+  IR_ASSERT(to == IR_f16 || to == IR_bf16 || to == IR_tf32);
   for (int64_t i = 0; i < n; i++) {
     uint32_t u;
     memcpy(&u, p + 4 * i, 4);
+    if (to == IR_tf32) {
+      memcpy(q + 4 * i, &(uint32_t){ f32_to_tf32(u) }, 4);
+      continue;
+    }
     uint16_t h = to == IR_f16 ? f32_to_f16(u) : f32_to_bf16(u);
     memcpy(q + 2 * i, &h, 2);
   }

@@ -20,6 +20,7 @@ const char *ir_elem_name(enum ir_elem e);
 bool ir_elem_parse(const char *s, size_t n, enum ir_elem *out);
 unsigned ir_elem_bits(enum ir_elem e);
 char ir_elem_class(enum ir_elem e);                 /* 'B' 'I' 'U' 'F' */
+bool ir_elem_narrower(enum ir_elem e, enum ir_elem than); /* float types, e of fewer digits: a conversion rounds */
 static inline unsigned ir_elem_bytes(enum ir_elem e) { return (ir_elem_bits(e) + 7) / 8; }
 
 enum { IR_MAX_RANK = 16 };
@@ -248,8 +249,8 @@ bool ir_op_error(struct ir_module *m, const struct ir_node *n, enum ir_msg msg, 
 /* ---- scalar functions (ir/scalar.c): the specification of maps.def. Floats are computed in double and rounded once to `e`. ---- */
 double ir_scalar_f(enum ir_map f, double a, double b, double c);
 int64_t ir_scalar_i(enum ir_map f, enum ir_elem e, int64_t a, int64_t b, int64_t c);   /* integers and bool, wrapped to e */
-double ir_round_to(enum ir_elem e, double x);                                           /* nearest value of a float type */
-/* n float32, at any address, as f16 or bf16: what ir_round_to gives, fast. */
+double ir_round_to(enum ir_elem e, double x);                                           /* nearest value of a float type: ties to even, of tf32 away from zero */
+/* n float32, at any address, as f16, bf16 or tf32: what ir_round_to gives, fast. */
 void ir_round_floats(enum ir_elem to, const void *from, void *out, int64_t n);
 int64_t ir_wrap_to(enum ir_elem e, int64_t x);
 

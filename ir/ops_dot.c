@@ -1,4 +1,4 @@
-/* Contractions: dot and conv. Their sums are float32 for operands of a half type, and are rounded to that type, unless `to` names the result's: f32. */
+/* Contractions: dot and conv. Their sums are float32 for operands of a half type or tf32, and are rounded to that type, unless `to` names the result's: f32. */
 #include "ir/ops.h"
 
 static bool result_elem(struct ir_module *m, const struct ir_node *n, enum ir_elem *out)
@@ -6,7 +6,7 @@ static bool result_elem(struct ir_module *m, const struct ir_node *n, enum ir_el
   const struct ir_attr *to = ir_attr_find(n, "to");
   enum ir_elem e = n->in[0]->type->elem;
   *out = to ? to->elem : e;
-  return !to || to->elem == e || (to->elem == IR_f32 && (e == IR_f16 || e == IR_bf16)) || ir_op_error(m, n, IR_M0302, "to is %s; expected f32, with operands of a half type", ir_elem_name(to->elem));
+  return !to || to->elem == e || (to->elem == IR_f32 && ir_elem_narrower(e, IR_f32)) || ir_op_error(m, n, IR_M0302, "to is %s; expected f32, with operands of a half type or tf32", ir_elem_name(to->elem));
 }
 
 /* ---- dot x, y {spec, to}: "bik,bkj->bij": sum over the labels that are not in the result; one size per label, no label twice in an operand ---- */
@@ -58,10 +58,10 @@ static bool dot_infer(struct ir_module *m, struct ir_node *n, const struct ir_ty
   out[0] = ir_type_get(m, e, d.nr, dim);
   return true;
 }
-/* Products are summed in float32 for half types. */
+/* Products are summed in float32 for narrower types. */
 static struct kir_expr *product_sum(struct kir_nest *nest, enum ir_elem e, const struct kir_axis *loop, unsigned nl, struct kir_expr *x, struct kir_expr *y)
 {
-  enum ir_elem acc = e == IR_f16 || e == IR_bf16 ? IR_f32 : e;
+  enum ir_elem acc = ir_elem_narrower(e, IR_f32) ? IR_f32 : e;
   struct kir_expr *p = kir_fn(nest, IR_MAP_mul, kir_cast(nest, acc, x), kir_cast(nest, acc, y), NULL);
   return nl ? kir_red(nest, KIR_SUM, loop, nl, p) : p;
 }

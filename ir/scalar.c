@@ -120,21 +120,22 @@ int64_t ir_wrap_to(enum ir_elem e, int64_t x)
   default: return x;
   }
 }
-/* Round to a format with `bits` of significand, least exponent of a subnormal's ulp, and largest finite value; to even. */
-static double round_bits(double x, int bits, int min_ulp, double max)
+/* Round to a format with `bits` of significand, least exponent of a subnormal's ulp, and largest finite value; ties as `nearest` has them. */
+static double round_bits(double x, int bits, int min_ulp, double max, double nearest(double))
 {
   if (x == 0 || !isfinite(x)) return x;
   int e;
   frexp(x, &e);
   int u = e - bits > min_ulp ? e - bits : min_ulp;
-  double y = ldexp(nearbyint(ldexp(x, -u)), u);
+  double y = ldexp(nearest(ldexp(x, -u)), u);
   return fabs(y) > max ? copysign(INFINITY, x) : copysign(y, x);
 }
 double ir_round_to(enum ir_elem e, double x)
 {
   switch (e) {
-  case IR_f16: return round_bits(x, 11, -24, 65504);
-  case IR_bf16: return round_bits(x, 8, -133, 3.3895313892515355e38);
+  case IR_f16: return round_bits(x, 11, -24, 65504, nearbyint);
+  case IR_bf16: return round_bits(x, 8, -133, 3.3895313892515355e38, nearbyint);
+  case IR_tf32: return round_bits(x, 11, -136, 0x1.ffcp127, round);
   case IR_f32: return (float)x;
   default: return x;
   }

@@ -14,7 +14,7 @@ static bool widens_stored(const struct ir_node *n)
   if (n->op != IR_OP_cast) return false;
   const struct ir_value *x = n->in[0];
   bool stored = false;
-  if (ir_elem_class(x->type->elem) != 'F' || ir_elem_class(n->out[0]->type->elem) != 'F' || ir_elem_bytes(x->type->elem) >= ir_elem_bytes(n->out[0]->type->elem)) return false;
+  if (!ir_elem_narrower(x->type->elem, n->out[0]->type->elem)) return false;
   for (uint32_t i = 0; i < x->uses.n && !stored; i++) {
     enum ir_op op = x->uses.v[i]->op;
     stored = op == IR_OP_dot || op == IR_OP_conv || op == IR_OP_group;     /* outline makes groups of them */

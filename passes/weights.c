@@ -209,7 +209,7 @@ static struct view evaluate_move(const struct ir_node *n)
   }
   return y;
 }
-static struct view evaluate_cast(const struct ir_node *n)      /* float32 to a half type */
+static struct view evaluate_cast(const struct ir_node *n)      /* float32 to a narrower type */
 {
   struct view x = dense(evaluate(n->in[0]), 4), r = view_new(n->out[0]->type);
   ir_round_floats(n->out[0]->type->elem, x.p, r.owned, view_elems(&r));
@@ -262,7 +262,7 @@ static struct view evaluate(const struct ir_value *v)
   if (ir_op_is_map(n->op) && n->n_in <= 2 && f32) return evaluate_map(n);
   if (n->op == IR_OP_reshape || n->op == IR_OP_transpose || n->op == IR_OP_broadcast) return evaluate_move(n);
   if (n->op == IR_OP_concat) return evaluate_concat(n);
-  if (n->op == IR_OP_cast && n->in[0]->type->elem == IR_f32 && (v->type->elem == IR_f16 || v->type->elem == IR_bf16)) return evaluate_cast(n);
+  if (n->op == IR_OP_cast && n->in[0]->type->elem == IR_f32 && (v->type->elem == IR_f16 || v->type->elem == IR_bf16 || v->type->elem == IR_tf32)) return evaluate_cast(n);
   return evaluate_slow(v);
 }
 

@@ -123,7 +123,7 @@ static bool only_rounded(const struct pass_ctx *c, const struct ir_value *v, enu
   for (uint32_t i = 0; i < v->uses.n; i++) {
     const struct ir_node *u = v->uses.v[i];
     if (moves(c, u) && only_rounded(c, u->out[0], to, depth - 1)) continue;
-    if (u->op != IR_OP_cast || ir_elem_class(u->out[0]->type->elem) != 'F' || ir_elem_bytes(u->out[0]->type->elem) >= ir_elem_bytes(v->type->elem)) return false;
+    if (u->op != IR_OP_cast || !ir_elem_narrower(u->out[0]->type->elem, v->type->elem)) return false;
     if (*to != IR_ELEM_COUNT && *to != u->out[0]->type->elem) return false;
     *to = u->out[0]->type->elem;
   }

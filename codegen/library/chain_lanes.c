@@ -51,7 +51,7 @@ static bool refuse(struct lanes *g, const char *why)
 /* ---- expressions ---- */
 static const struct kir_expr *uncast(const struct kir_expr *e)
 {
-  while (e->kind == KIR_E_CAST && ir_elem_class(e->a[0]->elem) == 'F' && ir_elem_bits(e->a[0]->elem) < ir_elem_bits(e->elem)) e = e->a[0];
+  while (e->kind == KIR_E_CAST && ir_elem_narrower(e->a[0]->elem, e->elem)) e = e->a[0];
   return e;
 }
 static bool half(enum ir_elem e) { return e == IR_f16 || e == IR_bf16; }

@@ -236,7 +236,7 @@ static struct kir_op *index_value(struct cg_flat *f, enum kir_opcode o, const st
 }
 
 /* ---- reductions ---- */
-enum ir_elem cg_red_elem(enum ir_elem e) { return ir_elem_class(e) == 'F' && ir_elem_bits(e) < 32 ? IR_f32 : e; }
+enum ir_elem cg_red_elem(enum ir_elem e) { return ir_elem_narrower(e, IR_f32) ? IR_f32 : e; }
 enum ir_map cg_red_map(enum kir_red r)
 {
   static const enum ir_map m[] = {

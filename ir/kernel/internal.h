@@ -74,7 +74,7 @@ bool kir_all_bound(struct ir_arena *a, const struct kir_used *u, const uint8_t *
 
 /* ---- scalar values ---- */
 union kir_val { double f; int64_t i; };
-static inline bool kir_is_f(enum ir_elem e) { return e >= IR_f16 && e <= IR_f64; }
+static inline bool kir_is_f(enum ir_elem e) { return e >= IR_f16 && e <= IR_tf32; }
 union kir_val kir_cast_val(enum ir_elem from, enum ir_elem to, union kir_val x);     /* floats to integers: towards zero, saturating, NaN is 0 */
 union kir_val kir_map_val(enum ir_map f, enum ir_elem operands, enum ir_elem result, union kir_val a, union kir_val b, union kir_val c);
 union kir_val kir_red_neutral(enum kir_red r, enum ir_elem e);
@@ -82,7 +82,7 @@ union kir_val kir_red_step(enum kir_red r, enum ir_elem e, union kir_val acc, un
 static inline union kir_val kir_round(enum ir_elem e, union kir_val x)
 {
   if (e == IR_f32) x.f = (float)x.f;
-  else if (e == IR_f16 || e == IR_bf16) x.f = ir_round_to(e, x.f);
+  else if (e == IR_f16 || e == IR_bf16 || e == IR_tf32) x.f = ir_round_to(e, x.f);
   else if (e != IR_f64) x.i = ir_wrap_to(e, x.i);
   return x;
 }

@@ -530,7 +530,7 @@ static uint64_t to_bits(enum ir_elem e, union kir_val v)
   union { float f; uint32_t u; } s = { .f = (float)v.f };
   union { _Float16 h; uint16_t u; } h = { .h = (_Float16)v.f };
   union { double d; uint64_t u; } d = { .d = v.f };
-  return e == IR_f32 ? s.u : e == IR_bf16 ? s.u >> 16 : e == IR_f16 ? h.u : e == IR_f64 ? d.u : (uint64_t)v.i;
+  return e == IR_f32 || e == IR_tf32 ? s.u : e == IR_bf16 ? s.u >> 16 : e == IR_f16 ? h.u : e == IR_f64 ? d.u : (uint64_t)v.i;
 }
 static union kir_val from_bits(enum ir_elem e, uint64_t x)
 {

@@ -128,7 +128,7 @@ static int compare(uint32_t elem, const char *p, const char *q)
   case E_u64: COMPARE(uint64_t);
   case E_f16: return of_floats(order_of(p, 0x7c00), order_of(q, 0x7c00));
   case E_bf16: return of_floats(order_of(p, 0x7f80), order_of(q, 0x7f80));
-  case E_f32: memcpy(&f[0], p, 4); memcpy(&f[1], q, 4); return of_floats((double)f[0], (double)f[1]);
+  case E_f32: case E_tf32: memcpy(&f[0], p, 4); memcpy(&f[1], q, 4); return of_floats((double)f[0], (double)f[1]);
   case E_f64: memcpy(&d[0], p, 8); memcpy(&d[1], q, 8); return of_floats(d[0], d[1]);
   }
   return 0;

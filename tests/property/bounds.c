@@ -10,7 +10,7 @@
 struct val { const struct ir_tensor *t; double max, least /* nonzero magnitude */, err, granule; bool good, exact, floats; };
 struct all { struct ir_arena *a; IR_VEC(const struct ir_value *) key; IR_VEC(struct val) v; };
 
-static double unit(enum ir_elem e) { return e == IR_f64 ? 0x1p-53 : e == IR_f32 ? 0x1p-24 : e == IR_f16 ? 0x1p-11 : 0x1p-8; }
+static double unit(enum ir_elem e) { return e == IR_f64 ? 0x1p-53 : e == IR_f32 ? 0x1p-24 : e == IR_f16 || e == IR_tf32 ? 0x1p-11 : 0x1p-8; }
 /* The largest power of two that divides all elements; INFINITY for zeros alone. */
 static double granule_of(const struct ir_tensor *t)
 {

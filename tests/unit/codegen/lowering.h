@@ -118,7 +118,7 @@ static inline void lw_compare(struct lowering *l, const struct kir_arr *x, const
 {
   double top = 0, tol = l->tolerance ? l->tolerance : 2e-6;
   bool f = ir_elem_class(want->elem) == 'F';
-  if (want->elem == IR_f16 || want->elem == IR_bf16) tol = 1e-2;
+  if (ir_elem_narrower(want->elem, IR_f32)) tol = 1e-2;
   for (int64_t i = 0; i < want->n; i++)
     if (f && isfinite(want->f[i]) && fabs(want->f[i]) > top) top = fabs(want->f[i]);
   for (int64_t i = 0; i < want->n; i++)

@@ -91,7 +91,7 @@ void native_put(enum ir_elem e, const struct ir_tensor *t, int64_t i, void *p)
   uint32_t u;
   memcpy(&u, &f, 4);
   if (e == IR_f64) memcpy(p, &t->f[i], 8);
-  else if (e == IR_f32) memcpy(p, &f, 4);
+  else if (e == IR_f32 || e == IR_tf32) memcpy(p, &f, 4);
   else if (e == IR_f16) memcpy(p, &h, 2);
   else memcpy(p, (char *)&u + 2, 2);          /* bf16: the value is one already */
 }

@@ -64,7 +64,7 @@ static const struct { const char *name; unsigned arity; char kind; } maps[] = {
 static bool applies(unsigned f, const char *e)
 {
   static const char *const bits[] = { "and", "or", "xor", "shl", "shr" }, *const predicates[] = { "eq", "lt", "le" }, *const undefined[] = { "exp", "log", "sqrt", "recip", "asin", "acos", "tan", "sinh", "cosh", "acosh", "atanh" };
-  bool real = *e == 'f' || !strncmp(e, "bf", 2);
+  bool real = *e == 'f' || !strncmp(e, "bf", 2) || !strncmp(e, "tf", 2);
   if (maps[f].kind == 'X' || maps[f].kind == 'P') return false;
   for (unsigned i = 0; i < 5; i++)
     if (!strcmp(maps[f].name, bits[i])) return !real && strcmp(e, "bool");
@@ -75,7 +75,7 @@ static bool applies(unsigned f, const char *e)
     if (!strcmp(maps[f].name, undefined[i])) return false;
   return strcmp(e, "bool") || strchr("asmf", maps[f].name[0]);
 }
-static const char *const elems[] = { "f32", "f64", "f16", "bf16", "i32", "i64", "u8", "i8", "u32", "bool" };
+static const char *const elems[] = { "f32", "f64", "f16", "bf16", "tf32", "i32", "i64", "u8", "i8", "u32", "bool" };
 enum { ELEMS = sizeof elems / sizeof *elems };
 START_TEST(functions)
 {

@@ -114,7 +114,7 @@ static void all_maps(struct kb *b, enum ir_elem e, unsigned lanes, struct ir_ten
 }
 static double ulp_of(enum ir_elem e, double x)
 {
-  static const int digits[] = { [IR_f16] = 11, [IR_bf16] = 8, [IR_f32] = 24, [IR_f64] = 53 }, least[] = { [IR_f16] = -24, [IR_bf16] = -133, [IR_f32] = -149, [IR_f64] = -1074 };
+  static const int digits[] = { [IR_f16] = 11, [IR_bf16] = 8, [IR_f32] = 24, [IR_f64] = 53, [IR_tf32] = 11 }, least[] = { [IR_f16] = -24, [IR_bf16] = -133, [IR_f32] = -149, [IR_f64] = -1074, [IR_tf32] = -136 };
   int k;
   frexp(x, &k);
   k -= digits[e];
@@ -128,7 +128,7 @@ static bool close_enough(enum ir_map f, enum ir_elem e, double got, double exact
   if (got == want) return true;
   if (bound == 0 || isinf(want) != isinf(got)) {
     if (bound == 0 || e == IR_f64) return bound != 0 && fabs(got) >= 0x1.ffffffffffffep1023 && want / got > 0;
-    double max = e == IR_f16 ? 65504 : e == IR_bf16 ? 0x1.fep127 : 0x1.fffffep127;              /* at the threshold of overflow either is within the bound */
+    double max = e == IR_f16 ? 65504 : e == IR_bf16 ? 0x1.fep127 : e == IR_tf32 ? 0x1.ffcp127 : 0x1.fffffep127;              /* at the threshold of overflow either is within the bound */
     return (isinf(got) ? fabs(exact) : fabs(got)) >= max * (1 - 4 * ulp_of(e, 1)) && signbit(got) == signbit(want);
   }
   *err = fabs(got - exact) / ulp_of(e, exact);
@@ -367,8 +367,8 @@ END_TEST
 START_TEST(rounding_of_arrays)
 {
   enum { COUNT = 1 << 17 };
-  enum ir_elem to = _i ? IR_bf16 : IR_f16;
-  static uint32_t u[COUNT];
+  enum ir_elem to = _i == 2 ? IR_tf32 : _i ? IR_bf16 : IR_f16;
+  static uint32_t u[COUNT], want32[COUNT], got32[COUNT];
   static double f[COUNT];
   static uint16_t want[COUNT], got[COUNT];
   uint64_t s = 7;
@@ -379,8 +379,10 @@ START_TEST(rounding_of_arrays)
     memcpy(&x, &u[i], 4);
     f[i] = ir_round_to(to, (double)x);
   }
-  ir_tensor_to_bytes(&(struct ir_tensor){ .elem = to, .n = COUNT, .f = f }, want);
-  ir_round_floats(to, u, got, COUNT);
+  ir_tensor_to_bytes(&(struct ir_tensor){ .elem = to, .n = COUNT, .f = f }, to == IR_tf32 ? (void *)want32 : want);
+  ir_round_floats(to, u, to == IR_tf32 ? (void *)got32 : got, COUNT);
+  for (uint32_t i = 0; i < COUNT && to == IR_tf32; i++)
+    ck_assert_msg(want32[i] == got32[i] || (isnan(f[i]) && (got32[i] & 0x7fffffff) > 0x7f800000), "0x%08x: 0x%08x, want 0x%08x", u[i], got32[i], want32[i]);
   for (uint32_t i = 0; i < COUNT; i++)
     ck_assert_msg(want[i] == got[i] || (isnan(f[i]) && (got[i] & 0x7fff) > (to == IR_f16 ? 0x7c00 : 0x7f80)), "0x%08x: 0x%04x, want 0x%04x", u[i], got[i], want[i]);
 }
@@ -396,7 +398,7 @@ int main(int argc, char **argv)
   tcase_add_loop_test(t, functions, 0, IR_ELEM_COUNT * LEVELS);
   tcase_add_loop_test(t, casts, 0, IR_ELEM_COUNT * LEVELS);
   tcase_add_loop_test(t, folds, 0, LEVELS);
-  tcase_add_loop_test(t, rounding_of_arrays, 0, 2);
+  tcase_add_loop_test(t, rounding_of_arrays, 0, 3);
   tcase_add_loop_test(t, f32_functions_keep_their_bounds, 0, LEVELS);
   suite_add_tcase(s, t);
   return tap_run(s);

@@ -56,6 +56,21 @@ START_TEST(every_half_comes_back_from_its_value)
   DONE(f);
 }
 END_TEST
+/* cvt.rna.tf32.f32 (PTX ISA): 10 bits of fraction, to nearest, ties away from zero; written down by hand */
+START_TEST(tf32_has_ten_bits_and_rounds_ties_away)
+{
+  static const double pair[][2] = { { 1, 1 }, { 1 + 0x1p-11, 1 + 0x1p-10 }, { -1 - 0x1p-11, -1 - 0x1p-10 }, { 1 + 0x1p-11 - 0x1p-23, 1 }, { 1 + 3 * 0x1p-11, 1 + 2 * 0x1p-10 },
+                                    { 0x1.ffep0, 2 }, { 0x1.ffdffep0, 0x1.ffcp0 }, { 0x1.ffdfp127, 0x1.ffcp127 }, { 0x1.ffep127, INFINITY }, { -0x1.fffffep127, -INFINITY }, { INFINITY, INFINITY },
+                                    { 0x1p-136, 0x1p-136 }, { 0x1p-137, 0x1p-136 }, { 0x1.8p-138, 0 }, { 0x1p-126 + 0x1p-137, 0x1p-126 + 0x1p-136 }, { 0.0, 0.0 } };
+  for (unsigned i = 0; i < sizeof pair / sizeof *pair; i++) {
+    float x = (float)pair[i][0], y = -1;
+    ck_assert(ir_round_to(IR_tf32, pair[i][0]) == pair[i][1]);
+    ir_round_floats(IR_tf32, &x, &y, 1);
+    ck_assert((double)y == pair[i][1]);
+  }
+  ck_assert(isnan(ir_round_to(IR_tf32, NAN)) && ir_elem_bytes(IR_tf32) == 4);
+}
+END_TEST
 START_TEST(integers_come_back_from_their_bytes)
 {
   FIXTURE(f);
@@ -234,5 +249,5 @@ START_TEST(a_loop_carries_stacks_and_ends)
   DONE(f);
 }
 END_TEST
-MAIN("eval", every_half_comes_back_from_its_value, integers_come_back_from_their_bytes, symbols_come_from_the_inputs, a_linear_dim_tells_its_symbol, one_rounding_per_node,
+MAIN("eval", every_half_comes_back_from_its_value, tf32_has_ten_bits_and_rounds_ties_away, integers_come_back_from_their_bytes, symbols_come_from_the_inputs, a_linear_dim_tells_its_symbol, one_rounding_per_node,
      a_region_means_its_body, constants_evaluate_and_the_rest_says_no, absurd_sizes_are_refused, a_view_loads_its_places, a_loop_carries_stacks_and_ends)
