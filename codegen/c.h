@@ -97,7 +97,7 @@ struct c_text c_unrounded(struct c_text a);                                  /* 
 struct c_text c_to_storage(struct cc *c, enum ir_elem e, struct c_text a);
 
 /* ---- c_mem.c ---- */
-bool c_packed(const struct kir_reg *r);                                      /* pairs of 16-bit floats, one 32-bit register each */
+bool c_packed(const struct kir_reg *r);                                      /* words of 32 bits, as matrix instructions take them: pairs of 16-bit floats, tf32 */
 void c_declare_regs(struct cc *c);
 struct c_text c_get(struct cc *c, const struct kir_op *o);
 void c_set(struct cc *c, const struct kir_op *o, struct c_text v, const char *var);

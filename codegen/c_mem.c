@@ -8,7 +8,7 @@
 static bool half(enum ir_elem e) { return e == IR_f16 || e == IR_bf16; }
 
 /* ---- registers ---- */
-bool c_packed(const struct kir_reg *r) { return half(r->elem) && r->lanes == 2; }
+bool c_packed(const struct kir_reg *r) { return (half(r->elem) && r->lanes == 2) || (r->elem == IR_tf32 && r->lanes == 1); }
 static const char *reg(struct cc *c, const struct kir_reg *r, const struct ir_ix *i)
 {
   const char *n = c_name(c, r, r->name);
@@ -26,7 +26,8 @@ void c_declare_regs(struct cc *c)
 struct c_text c_get(struct cc *c, const struct kir_op *o)
 {
   const char *s = reg(c, o->reg, o->ix[0]);
-  if (c_packed(o->reg)) s = c_printf(c, "%s(%s, %c)", c_help(c, o->reg->elem == IR_f16 ? "part_f16" : "part_bf16", o->elem), s, C_LANE);
+  if (c_packed(o->reg) && o->reg->elem == IR_tf32) s = c_printf(c, "%s(%s)", c_help(c, "bits_float", IR_f32), s);
+  else if (c_packed(o->reg)) s = c_printf(c, "%s(%s, %c)", c_help(c, o->reg->elem == IR_f16 ? "part_f16" : "part_bf16", o->elem), s, C_LANE);
   else if (o->reg->lanes > 1) s = c_printf(c, "%s.v[%c]", s, C_LANE);
   return (struct c_text){ s, C_ATOM };
 }
@@ -35,7 +36,8 @@ void c_set(struct cc *c, const struct kir_op *o, struct c_text v, const char *va
   const struct kir_reg *r = o->reg;
   const char *s = reg(c, r, o->ix[0]);
   if (c_packed(r)) v = c_unrounded(v);
-  if (r->lanes == 1) c_line(c, "%s = %s;", s, v.s);
+  if (r->elem == IR_tf32 && r->lanes == 1) c_line(c, "%s = %s(%s);", s, c_help(c, "float_bits", IR_f32), v.s);
+  else if (r->lanes == 1) c_line(c, "%s = %s;", s, v.s);
   else if (!c_packed(r)) {
     if (var && o->src[0]->op != KIR_load) c_line(c, "%s = %s;", s, var);
     else c_line(c, "EACH(v, %u) %s.v[v] = %s;", r->lanes, s, c_at_lane(c, v.s, "v"));

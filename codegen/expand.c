@@ -716,24 +716,24 @@ static void fragment(struct mma *m, struct site *s, const struct kir_layout *l, 
   for (unsigned i = 0; i < k.n; i++)
     if (k.f[i].axis == 'r') s->reg = ir_ix_add(s->reg, ir_ix_muli(k.f[i].digit, k.f[i].stride));
 }
-/* Is e a whole number of pieces of 8, and k? */
-static bool runs_along_k(const struct mma *m, const struct ir_ix *e)
+/* Is e a whole number of pieces, and k? */
+static bool runs_along_k(const struct mma *m, const struct ir_ix *e, unsigned piece)
 {
   const struct ir_ix *rest = ir_ix_sub(e, m->kvar);
-  return ir_ix_is(rest, 0) || (!ir_ix_uses(rest, m->kvar) && ir_ix_by(rest) % 8 == 0);
+  return ir_ix_is(rest, 0) || (!ir_ix_uses(rest, m->kvar) && ir_ix_by(rest) % piece == 0);
 }
 /* Does ldmatrix fetch this fragment (of i or j, d)? From a shared array whose rows are whole 16-byte pieces: along k, the last coordinate, or, transposed on the way, along
- * i or j with k as the coordinate before. */
+ * i or j with k as the coordinate before: elements of 16 bits only. */
 static enum { NO_MATRIX, ROWS_OF_K, ROWS_ACROSS } by_ldmatrix(const struct mma *m, const struct kir_expr *e, unsigned d)
 {
-  unsigned n = e->n_at;
-  if (!m->in->fetch || e->kind != KIR_E_READ || e->arr->space != KIR_SHARED || !m->kvar || ir_ix_by(ir_ix_sub(e->arr->hi[n - 1], e->arr->lo[n - 1])) % 8) return NO_MATRIX;
-  if (runs_along_k(m, e->at[n - 1])) return ROWS_OF_K;
-  return n > 1 && e->at[n - 2] == m->kvar && m->n_ax[d] == 1 && e->at[n - 1] == m->ax[d][0].var ? ROWS_ACROSS : NO_MATRIX;
+  unsigned n = e->n_at, piece = 16 / ir_elem_bytes(m->in->ab);
+  if (!m->in->fetch || e->kind != KIR_E_READ || e->arr->space != KIR_SHARED || !m->kvar || ir_ix_by(ir_ix_sub(e->arr->hi[n - 1], e->arr->lo[n - 1])) % piece) return NO_MATRIX;
+  if (runs_along_k(m, e->at[n - 1], piece)) return ROWS_OF_K;
+  return n > 1 && piece == 8 && e->at[n - 2] == m->kvar && m->n_ax[d] == 1 && e->at[n - 1] == m->ax[d][0].var ? ROWS_ACROSS : NO_MATRIX;
 }
-/* One 8x8 matrix per register; lane 8q+r gives the address of row r of matrix q. The fragment's digits, seen as addresses: a digit 8l4 is the row, or those that it was cut
- * into; 4l1 and v lie inside of a row (transposed, it is the other way round); a register digit of stride s is a digit of lane/8. pair: a digit of repetitions, whose last bit
- * takes part, so that one instruction fetches two fragments; it stands for the number of the pair then. */
+/* One matrix of 8 rows of 16 bytes per register; lane 8q+r gives the address of row r of matrix q. The fragment's digits, seen as addresses: a digit 8l4 is the row, or
+ * those that it was cut into; 4l1 and v lie inside of a row (transposed, it is the other way round); a register digit of stride s is a digit of lane/8. pair: a digit of
+ * repetitions, whose last bit takes part, so that one instruction fetches two fragments; it stands for the number of the pair then. */
 static void emit_ldmatrix(struct mma *m, const struct site *s, unsigned d, const struct kir_expr *e, struct kir_reg *r, const struct ir_ix *first, const struct ir_ix *pair)
 {
   struct ex *x = m->x;
@@ -748,8 +748,10 @@ static void emit_ldmatrix(struct mma *m, const struct site *s, unsigned d, const
     }
   from[n] = unit(x, 'l', 4, 1);
   to[n++] = num(x, 0);
-  from[n] = s->v;
-  to[n++] = across ? unit(x, 'l', 8, 1) : num(x, 0);
+  if (s->v) {
+    from[n] = s->v;
+    to[n++] = across ? unit(x, 'l', 8, 1) : num(x, 0);
+  }
   for (unsigned i = 0; i < s->loops.n; i++) {
     from[n] = s->loops.f[i].digit;
     to[n++] = unit(x, 'l', s->loops.f[i].ext, 8 * s->loops.f[i].stride);

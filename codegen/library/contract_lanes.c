@@ -173,16 +173,18 @@ static void grid(struct plan *p)
  * is no other block. */
 static bool large(const struct tile *q) { return q->rows * q->cols > 128 * 128; }
 static bool alone(const struct plan *p, const struct tile *q, int64_t blocks) { return large(q) || (q->group && blocks <= (int64_t)p->t->cores); }
+/* Bytes of a row of an operand in a stage of ks terms. */
+static int64_t row_bytes(const struct plan *p, int64_t ks) { return ks * ir_elem_bytes(p->c->xr->arr->elem); }
 static unsigned stages(const struct plan *p, const struct tile *q, int64_t blocks, int64_t ks, double terms)
 {
-  int64_t n = p->t->shared_bytes / (alone(p, q, blocks) ? 1 : 2) / ((q->rows + q->cols) * ks * 2);
+  int64_t n = p->t->shared_bytes / (alone(p, q, blocks) ? 1 : 2) / ((q->rows + q->cols) * row_bytes(p, ks));
   if (n > 8) n = 8;
   while (n > 2 && (double)n > terms / (double)ks + 1) n--;
   return n < 2 ? 2 : (unsigned)n;
 }
 static int64_t warps_of(const struct tile *q) { return q->rows / q->lane_rows * (q->cols / q->lane_cols) * q->split * (q->group ? 4 : 1); }
-/* What an H100 shows of each kind of tile (docs/codegen-c.md): multiplications of a multiprocessor in a cycle, bytes that it brings in, and cycles that a stage of 64
- * terms takes beside, for barriers, issue and the first of its multiplications. */
+/* What an H100 shows of each kind of tile (docs/codegen-c.md): multiplications of a multiprocessor in a cycle, bytes that it brings in, and cycles that a stage
+ * takes beside, for barriers, issue and the first of its multiplications. A stage is 128 bytes of each row: 64 terms of 16 bits, or 32 of tf32, which take as long. */
 struct rates { double multiply, bring, stage; };
 static struct rates rates_of(const struct tile *q)
 {
@@ -195,7 +197,7 @@ static double cycles_of(const struct plan *p, const struct tile *q, int64_t bloc
 {
   static const double latency = 1650, second = 5000 /* bytes a cycle */, behind = 1.29 /* of mma.sync, for its latency */, start = 2096 /* launch, filling of the pipe */, element = 0.209 /* epilogue */;
   unsigned depth = stages(p, q, blocks, ks, terms);
-  int64_t each = cg_ceil_div(blocks, p->t->cores), bytes = depth * (q->rows + q->cols) * ks * 2;
+  int64_t each = cg_ceil_div(blocks, p->t->cores), bytes = depth * (q->rows + q->cols) * row_bytes(p, ks);
   if (q->split > 1 && q->split * q->rows * q->cols * 4 > bytes) bytes = q->split * q->rows * q->cols * 4;
   int64_t together = p->t->core_shared_bytes / (bytes + 1024), threads = p->t->core_threads / (32 * warps_of(q));
   if (together > threads) together = threads;
@@ -206,7 +208,7 @@ static double cycles_of(const struct plan *p, const struct tile *q, int64_t bloc
   double work = larger(area * 64 / r.multiply, edges / r.bring), one = q->group ? larger((double)together * work, latency / (depth - 1)) : behind * work;
   double stage = larger(rounds * (r.stage + one), (double)each * work);
   if (q->group) stage = larger(stage, (double)blocks * edges / second);
-  return terms / 64 * stage + rounds * start + (double)each * area * element * (together > 1 ? 1 : 1.5);
+  return terms * (double)row_bytes(p, 1) / 128 * stage + rounds * start + (double)each * area * element * (together > 1 ? 1 : 1.5);
 }
 /* terms: of each sum; ks: of a stage; groups: may warps multiply together? NULL: no tile fits. */
 static const struct tile *choose_units(struct plan *p, double terms, int64_t ks, bool groups, int64_t *out_blocks)
@@ -219,9 +221,9 @@ static const struct tile *choose_units(struct plan *p, double terms, int64_t ks,
   for (unsigned i = 0; i < c->n_ax; i++) unknown |= c->ax[i].role == CG_M && !c->ax[i].n;
   for (unsigned i = 0; i < sizeof warp_tiles / sizeof *warp_tiles; i++) {
     const struct tile *q = &warp_tiles[i];
-    if (q->group && (!groups || ks != KIR_WGMMA_ROW)) continue;
+    if (q->group && (!groups || row_bytes(p, ks) != 2 * KIR_WGMMA_ROW)) continue;
     int64_t blocks = place(p, q);
-    if (blocks < 0 || ks % (16 * q->split)) continue;
+    if (blocks < 0 || row_bytes(p, ks) % (32 * q->split)) continue;
     if (unknown) blocks *= cg_ceil_div(ROWS, q->rows);
     double cycles = cycles_of(p, q, blocks, ks, terms);
     if (chosen && cycles >= best) continue;
@@ -236,16 +238,23 @@ static bool leaves_in_pieces(const struct plan *p, const struct tile *q)
 {
   return !cg_contract_rows_run(p->c) && q->rows * q->cols * 4 <= p->t->shared_bytes / (large(q) ? 1 : 2);
 }
+/* Of rows of so many bytes, of elements of `size`: their pieces of 16 bytes go through the banks in turn. */
+static uint32_t swizzle(int64_t bytes, unsigned size)
+{
+  uint32_t piece = size == 2 ? 3 << 8 : 2 << 8;
+  return bytes == 256 ? 3 << 16 | piece | 4 : bytes == 128 ? 3 << 16 | piece | 3 : bytes == 64 ? 2 << 16 | piece | 3 : 0;
+}
 /* The record for a tile; k: the axis that goes through the stages. NULL: it does not fit. */
 static struct kir_sched *record(struct plan *p, const struct kir_nest *n, const struct tile *q, unsigned k, int64_t ks, double terms, int64_t blocks)
 {
   const struct cg_contract *c = p->c;
   const char *elem = ir_elem_name(c->xr->arr->elem);
+  unsigned size = ir_elem_bytes(c->xr->arr->elem);
   unsigned others = 0;
   if (q->split > 1 && c->ax[k].n % (2 * ks) == 0) ks *= 2;         /* fewer barriers */
   p->s = IR_NEW(c->a, struct kir_sched);
   p->s->kind = "contract";
-  p->s->inst = q->group ? ir_arena_printf(c->a, "wgmma.m64n%lldk16.%s.f32", (long long)q->lane_cols, elem) : ir_arena_printf(c->a, "mma.m16n8k16.%s.f32", elem);
+  p->s->inst = q->group ? ir_arena_printf(c->a, "wgmma.m64n%lldk%u.%s.f32", (long long)q->lane_cols, 32 / size, elem) : ir_arena_printf(c->a, "mma.m16n8k%u.%s.f32", 32 / size, elem);
   grid(p);
   for (unsigned i = 0; i < c->n_ax; i++)
     if (c->ax[i].role == CG_K && i != k && c->ax[i].n != 1 && others++ < 3) add_part(p, KIR_PIPE, i, 1);
@@ -254,29 +263,28 @@ static struct kir_sched *record(struct plan *p, const struct kir_nest *n, const 
   loops(p, KIR_WARP);
   if (q->split > 1) add_part(p, KIR_WARP, k, ks / q->split);
   p->s->epi_shared = q->split > 1 || leaves_in_pieces(p, q);
-  for (unsigned o = 0; o < 2; o++) {              /* rows of 2*ks bytes: their pieces of 16 go through the banks in turn */
-    uint32_t swz = ks == 128 ? 3 << 16 | 3 << 8 | 4 : ks == KIR_WGMMA_ROW ? KIR_WGMMA_SWZ : ks == 32 ? 2 << 16 | 3 << 8 | 3 : 0;
-    ir_push(c->a, &p->s->stages, ((struct kir_stage){ .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = swz }));
-  }
+  for (unsigned o = 0; o < 2; o++)
+    ir_push(c->a, &p->s->stages, ((struct kir_stage){ .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = swizzle(row_bytes(p, ks), size) }));
   return others <= 3 && fits(n, p->s, p->t) ? p->s : NULL;
 }
-/* Both operands are of one 16-bit type and run along the last summed axis, in whole pieces of 16 bytes. A constant w is stored so. */
-static struct kir_sched *half(const struct kir_nest *n, struct cg_contract *c, const struct cg_target *t)
+/* Both operands are of one 16-bit type, or tf32, and run along the last summed axis, in whole pieces of 16 bytes. A constant w is stored so. */
+static struct kir_sched *units(const struct kir_nest *n, struct cg_contract *c, const struct cg_target *t)
 {
   struct plan p = { .c = c, .t = t };
   enum ir_elem e = c->xr->arr->elem;
   double terms = 1;
   int k = -1;
-  if (t->kind != CG_CUDA || t->level < 80 || (e != IR_f16 && e != IR_bf16) || c->wr->arr->elem != e || cg_contract_whole(c)) return NULL;
+  unsigned size = ir_elem_bytes(e);
+  if (t->kind != CG_CUDA || t->level < 80 || !ir_elem_narrower(e, IR_f32) || c->wr->arr->elem != e || cg_contract_whole(c)) return NULL;
   for (unsigned i = 0; i < c->n_ax; i++) {
     if (c->ax[i].role == CG_K && c->ax[i].n != 1 && cg_contract_runs(c, 0, i)) k = (int)i;
     if (c->ax[i].role == CG_K) terms *= c->ax[i].n ? (double)c->ax[i].n : 64;
   }
-  if (k < 0 || c->ax[k].n % 8 || c->ax[k].n < 16) return NULL;
+  if (k < 0 || c->ax[k].n % (16 / size) || c->ax[k].n < 32 / size) return NULL;
   if (!cg_contract_runs(c, 1, (unsigned)k) && !cg_contract_packable(c)) return NULL;
-  int64_t ks = 64;
-  while (ks > 16 && cg_round_up(c->ax[k].n, ks) > cg_round_up(c->ax[k].n, ks / 2)) ks /= 2;
-  for (int groups = !strcmp(t->arch, "sm_90a"); groups >= 0; groups--) {
+  int64_t ks = 128 / size;
+  while (ks > 32 / size && cg_round_up(c->ax[k].n, ks) > cg_round_up(c->ax[k].n, ks / 2)) ks /= 2;
+  for (int groups = size == 2 && !strcmp(t->arch, "sm_90a"); groups >= 0; groups--) {
     int64_t blocks = 0;
     const struct tile *q = choose_units(&p, terms, ks, groups, &blocks);
     struct kir_sched *s = q ? record(&p, n, q, (unsigned)k, ks, terms, blocks) : NULL;
@@ -290,7 +298,7 @@ struct kir_sched *cg_contract_lanes_schedule(struct ir_arena *a, const struct ki
   const char *why;
   if (!cg_contract_read(&c, a, n, &why) || c.elem != IR_f32 || t->kind == CG_CPU) return NULL;
   cg_contract_for_lanes(&c);
-  struct kir_sched *matrix = half(n, &c, t);
+  struct kir_sched *matrix = units(n, &c, t);
   if (matrix) return matrix;
   struct plan p = { .c = &c, .t = t, .s = IR_NEW(a, struct kir_sched) };
   p.s->kind = "contract";

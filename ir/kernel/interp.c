@@ -613,6 +613,7 @@ static bool gather(struct run *r, const struct frag *f, double *m, bool put)   /
           r->w->val[at].f = isnan(*x) ? *x : ir_round_to(f->reg->elem, *x);
           r->w->poison[at] = isnan(*x);
         } else *x = r->w->poison[at] ? (double)NAN : r->w->val[at].f;
+        if (f->reg->elem == IR_tf32 && !isnan(*x) && *x != ir_round_to(IR_tf32, *x)) return fault(r, "mma_sync: %%%s holds %g, which is not rounded", f->reg->name, *x);
       }
   return true;
 }
@@ -710,18 +711,19 @@ static bool do_ldmatrix(struct run *r, const struct ins *i)
 {
   const struct kir_op *o = i->o;
   int64_t first;
+  unsigned bytes = ir_elem_bytes(o->arr->elem), row_elems = 16 / bytes, per = 4 / bytes;      /* of a row of 16 bytes, of a register */
   TRY(all_lanes(r, o));
-  if (r->L != 32 || o->reg->lanes != 2 || ir_elem_bytes(o->arr->elem) != 2 || o->i < 1 || o->i > 4) return fault(r, "ldmatrix: operands do not fit");
+  if (r->L != 32 || (bytes != 2 && (bytes != 4 || o->sub)) || o->reg->lanes != per || o->i < 1 || o->i > 4) return fault(r, "ldmatrix: operands do not fit");
   r->row.v[r->lane] = 0;
   TRY(reg_number(r, i, 0, o->reg, (unsigned)o->i, &first));
   for (unsigned l = 0; l < 8 * (unsigned)o->i; l++) {
     r->row.v[r->lane] = l;
     int64_t el = kir_ixp_eval(i->ix[1], &r->row);
-    if (el < 0 || el + 8 > i->mem->n || torn(r, i->mem, el, 8) || (o->arr->byte_offset + 2 * (uint64_t)swizzled(o->arr, el)) % 16)
+    if (el < 0 || el + row_elems > i->mem->n || torn(r, i->mem, el, row_elems) || (o->arr->byte_offset + bytes * (uint64_t)swizzled(o->arr, el)) % 16)
       return fault(r, "ldmatrix %s: the row at %lld is torn, unaligned or out of bounds", o->arr->name, (long long)el);
-    for (unsigned j = 0; j < 8; j++) {
+    for (unsigned j = 0; j < row_elems; j++) {
       unsigned row = o->sub ? j : l % 8, col = o->sub ? l % 8 : j;
-      uint32_t at = reg_at(r, i->reg, o->reg, first + l / 8, row * 4 + col / 2) + col % 2;
+      uint32_t at = reg_at(r, i->reg, o->reg, first + l / 8, row * 4 + col / per) + col % per;
       TRY(load1(r, i->mem, o, el + j, thread_of(r, l), &r->w->val[at], &r->w->poison[at]));
     }
   }

@@ -158,7 +158,8 @@ static bool types(struct verify *v, const struct kir_op *o)
     return (o->lanes <= 16 && (o->lanes * ir_elem_bytes(o->arr->elem) & ~28u) == 0) || fail(v, 3, "copies are of 4, 8 or 16 bytes");
   case KIR_wait: return (o->i >= 0 && o->i < 1 << 20) || fail(v, 1, "wait %lld", (long long)o->i);
   case KIR_ldmatrix:
-    return (v->k->lanes == 32 && o->reg->lanes == 2 && ir_elem_bytes(o->arr->elem) == 2 && o->reg->elem == o->arr->elem && o->arr->space == KIR_SHARED && (o->i == 1 || o->i == 2 || o->i == 4)) ||
+    return (v->k->lanes == 32 && o->reg->lanes * ir_elem_bytes(o->arr->elem) == 4 && o->reg->lanes <= 2 && !(o->sub && o->reg->lanes == 1) && o->reg->elem == o->arr->elem &&
+            o->arr->space == KIR_SHARED && (o->i == 1 || o->i == 2 || o->i == 4)) ||
            fail(v, 1, "operands do not fit");
   case KIR_mma_sync: return mma_types(v, o);
   case KIR_wgmma: return wgmma_types(v, o);
@@ -395,7 +396,7 @@ static bool accesses(struct verify *v, const struct kir_op *o)
   switch (o->op) {
   case KIR_load: return access(v, o, (struct access){ o->arr, o->ix[0], o->upto, o->lanes, o->stride, 1, 1 });
   case KIR_store: return access(v, o, (struct access){ o->arr, o->ix[0], o->upto, o->src[0]->lanes, o->stride, 1, 1 });
-  case KIR_ldmatrix: return access(v, o, (struct access){ o->arr, o->ix[1], NULL, 8, 1, 8, 2 });
+  case KIR_ldmatrix: return access(v, o, (struct access){ o->arr, o->ix[1], NULL, 16 / ir_elem_bytes(o->arr->elem), 1, 16 / ir_elem_bytes(o->arr->elem), 2 });
   case KIR_wgmma:                                      /* the first and the last piece of each operand */
     for (unsigned i = 0; i < 2; i++) {
       const struct kir_arr *a = i ? o->arr2 : o->arr;

@@ -158,7 +158,7 @@ static void kern_seeds(struct fuzz *f)
   seeds(f, KERNS);
   struct kir_sched *half = kir_sched_parse(a, &d, half_sched, strlen(half_sched)), *lane = kir_sched_parse(a, &d, lane_sched, strlen(lane_sched));
   if (!half || !lane) ir_bug("fuzz", "%s", d.first.s);
-  lower_seeds(f, half_gemm_nest(a, 8, 0, 0), half, &gpu);
+  lower_seeds(f, narrow_gemm_nest(a, IR_f16, 8, 0, 0), half, &gpu);
   lower_seeds(f, rows_gemm_nest(a, 64, 32), lane, &gpu);
   ir_arena_destroy(a);
 }

@@ -119,7 +119,7 @@ static struct kir_nest *t_gemm(struct ir_arena *a, enum ir_elem el, const struct
   return n;
 }
 static const struct ir_ix *any_size(struct kir_nest *n, const char *name, int by, int v) { return by ? ir_ix_sym(n->ixs, name, IR_SYM_DIM, by, 512 * by, by) : I(n, v); }
-struct kir_nest *half_gemm_nest(struct ir_arena *a, int by, int n, int k) { return t_gemm(a, IR_f16, any_size, by, n, k); }
+struct kir_nest *narrow_gemm_nest(struct ir_arena *a, enum ir_elem e, int by, int n, int k) { return t_gemm(a, e, any_size, by, n, k); }
 struct kir_nest *rows_gemm_nest(struct ir_arena *a, int n, int k) { return t_gemm(a, IR_f32, any_size, 0, n, k); }
 
 static void channels_last(struct kir_nest *n, struct kir_arr *a)
@@ -129,11 +129,11 @@ static void channels_last(struct kir_nest *n, struct kir_arr *a)
   const struct ir_ix *p = ir_ix_add(ir_ix_mul(ir_ix_add(ir_ix_mul(c[0], a->hi[2]), c[2]), a->hi[3]), c[3]);
   a->at = ir_ix_add(ir_ix_mul(p, a->hi[1]), c[1]);
 }
-struct kir_nest *half_conv_nest(struct ir_arena *a, int c, int h, int w, int o)
+struct kir_nest *narrow_conv_nest(struct ir_arena *a, enum ir_elem el, int c, int h, int w, int o)
 {
   struct kir_nest *n = kir_nest_create(a, "conv");
   const struct ir_ix *N = I(n, 1), *three = I(n, 3), *xd[4] = { N, I(n, c), I(n, h), I(n, w) }, *wd[4] = { I(n, o), xd[1], three, three }, *yd[4] = { N, wd[0], xd[2], xd[3] };
-  struct kir_arr *x = kir_arg(n, "X", IR_f16, 4, xd, false), *wt = kir_arg(n, "W", IR_f16, 4, wd, false), *y = kir_arg(n, "Y", IR_f16, 4, yd, true);
+  struct kir_arr *x = kir_arg(n, "X", el, 4, xd, false), *wt = kir_arg(n, "W", el, 4, wd, false), *y = kir_arg(n, "Y", el, 4, yd, true);
   channels_last(n, x);
   channels_last(n, wt);
   channels_last(n, y);
@@ -141,10 +141,10 @@ struct kir_nest *half_conv_nest(struct ir_arena *a, int c, int h, int w, int o)
   struct kir_axis k[3] = { { axis(n, "c", xd[1]), xd[1] }, { axis(n, "i", three), three }, { axis(n, "j", three), three } };
   const struct ir_ix *zero = I(n, 0), *at[4] = { zero, ax[0].var, ax[1].var, ax[2].var }, *wa[4] = { at[1], k[0].var, k[1].var, k[2].var };
   const struct ir_ix *xa[4] = { zero, k[0].var, ir_ix_addi(ir_ix_add(at[2], k[1].var), -1), ir_ix_addi(ir_ix_add(at[3], k[2].var), -1) };
-  struct kir_expr *e = kir_fn(n, IR_MAP_mul, kir_cast(n, IR_f32, kir_read(n, x, xa, kir_const(n, IR_f16, 0, 0))), kir_cast(n, IR_f32, kir_read(n, wt, wa, NULL)), NULL);
+  struct kir_expr *e = kir_fn(n, IR_MAP_mul, kir_cast(n, IR_f32, kir_read(n, x, xa, kir_const(n, el, 0, 0))), kir_cast(n, IR_f32, kir_read(n, wt, wa, NULL)), NULL);
   struct kir_arr *t = kir_nest_temp(n, "t", IR_f32, 4, yd);
   kir_stmt(n, t, ax, 3, kir_red(n, KIR_SUM, k, 3, e))->at = ir_arena_copy(a, at, sizeof at);
   e = kir_fn(n, IR_MAP_max, kir_read(n, t, at, NULL), f32c(n, 0), NULL);
-  kir_stmt(n, y, ax, 3, kir_cast(n, IR_f16, e))->at = ir_arena_copy(a, at, sizeof at);
+  kir_stmt(n, y, ax, 3, kir_cast(n, el, e))->at = ir_arena_copy(a, at, sizeof at);
   return n;
 }

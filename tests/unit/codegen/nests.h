@@ -16,10 +16,10 @@ struct gemm_case {
 /* Arguments: x, w, [bias], [residual], y. */
 struct kir_nest *conv_nest(struct ir_arena *a, const struct conv_case *c);
 struct kir_nest *gemm_nest(struct ir_arena *a, const struct gemm_case *c);
-/* f16 operands, summed in f32: A [M,K], B [N,K], b [N], C [M,N] = max(A*B' + b, 0). by: N and K are symbols and multiples of it; 0: they are n and k. */
-struct kir_nest *half_gemm_nest(struct ir_arena *a, int by, int n, int k);
+/* Operands of a type narrower than f32, summed in f32: A [M,K], B [N,K], b [N], C [M,N] = max(A*B' + b, 0). by: N and K are symbols and multiples of it; 0: they are n and k. */
+struct kir_nest *narrow_gemm_nest(struct ir_arena *a, enum ir_elem e, int by, int n, int k);
 /* The same in f32, B [N,K], sizes n and k, M a symbol. */
 struct kir_nest *rows_gemm_nest(struct ir_arena *a, int n, int k);
-/* 3x3, padding 1, NHWC: X [1,c,h,w], W [o,c,3,3], all f16, relu. */
-struct kir_nest *half_conv_nest(struct ir_arena *a, int c, int h, int w, int o);
+/* 3x3, padding 1, NHWC: X [1,c,h,w], W [o,c,3,3], all of such a type, relu. */
+struct kir_nest *narrow_conv_nest(struct ir_arena *a, enum ir_elem e, int c, int h, int w, int o);
 #endif

@@ -312,7 +312,7 @@ START_TEST(half_gemm)
   seed = (uint64_t)_i + 1;
   for (unsigned f = 0; f < sizeof gemm_forms / sizeof *gemm_forms; f++) {
     struct kir_bind b[3] = { { "M", sizes[_i][0] }, { "N", sizes[_i][1] }, { "K", sizes[_i][2] } };
-    check_record(a, half_gemm_nest(a, 8, 0, 0), gemm_forms[f], b, 3);
+    check_record(a, narrow_gemm_nest(a, IR_f16, 8, 0, 0), gemm_forms[f], b, 3);
   }
   ir_arena_destroy(a);
 }
@@ -320,7 +320,28 @@ END_TEST
 START_TEST(half_gemm_odd)                         /* operands read in place: nothing is aligned */
 {
   struct ir_arena *a = ir_arena_create();
-  check_record(a, half_gemm_nest(a, 0, 19, 37), "sched contract { loops = grid m/32 n/16, for k/16, warp m/16 n/16; tile = mma.m16n8k16.f16.f32 }", &(struct kir_bind){ "M", 33 }, 1);
+  check_record(a, narrow_gemm_nest(a, IR_f16, 0, 19, 37), "sched contract { loops = grid m/32 n/16, for k/16, warp m/16 n/16; tile = mma.m16n8k16.f16.f32 }", &(struct kir_bind){ "M", 33 }, 1);
+  ir_arena_destroy(a);
+}
+END_TEST
+static const char *const tf32_forms[] = {
+  "sched contract { loops = grid m/64 n/32, pipe k/32 depth 3, warp m/32 n/16; tile = mma.m16n8k8.tf32.f32; A = shared cp.async swz(3, 2, 3); B = shared cp.async swz(3, 2, 3) }",
+  "sched contract { loops = grid m/32 n/32, pipe k/16 depth 2, warp m/32 n/16; tile = mma.m16n8k8.tf32.f32; A = shared cp.async swz(2, 2, 3); B = shared cp.async swz(2, 2, 3); epi = shared }",
+  "sched contract { loops = grid m/32 n/16, pipe k/8 depth 1, warp m/16 n/8; tile = mma.m16n8k8.tf32.f32; A = shared cp.async; B = shared cp.async }",
+  /* a fragment of B alone, since there is no second one beside it; warps that take a stage's sum in parts */
+  "sched contract { loops = grid m/16 n/32, pipe k/64 depth 2, warp m/16 n/32 k/16; tile = mma.m16n8k8.tf32.f32; A = shared cp.async swz(3, 2, 4); B = shared cp.async swz(3, 2, 4); epi = shared }",
+  "sched contract { loops = grid m/32 n/32, pipe k/32 depth 2, warp m/32 n/32 k/8; tile = mma.m16n8k8.tf32.f32; A = shared cp.async swz(3, 2, 3); B = shared cp.async swz(3, 2, 3); epi = shared }",
+};
+START_TEST(tf32_gemm)
+{
+  static const int sizes[][3] = { { 1, 8, 8 }, { 33, 132, 36 }, { 64, 64, 64 }, { 65, 20, 76 } };
+  struct ir_arena *a = ir_arena_create();
+  seed = (uint64_t)_i + 1;
+  for (unsigned f = 0; f < sizeof tf32_forms / sizeof *tf32_forms; f++) {
+    struct kir_bind b[3] = { { "M", sizes[_i][0] }, { "N", sizes[_i][1] }, { "K", sizes[_i][2] } };
+    check_record(a, narrow_gemm_nest(a, IR_tf32, 4, 0, 0), tf32_forms[f], b, 3);
+  }
+  check_record(a, narrow_gemm_nest(a, IR_tf32, 0, 19, 37), "sched contract { loops = grid m/32 n/16, for k/8, warp m/16 n/16; tile = mma.m16n8k8.tf32.f32 }", &(struct kir_bind){ "M", 33 }, 1);
   ir_arena_destroy(a);
 }
 END_TEST
@@ -342,10 +363,21 @@ static const char *const conv_forms[] = {
   "sched contract { loops = grid h/2 w/8 o/32, pipe i/1 j/1 c/64 depth 3, warp h/2 w/8 o/32 c/16; tile = mma.m16n8k16.f16.f32; X = shared cp.async swz(3, 3, 3); "
   "W = shared cp.async swz(3, 3, 3); epi = shared }",
 };
+static const char *const tf32_conv_forms[] = {
+  "sched contract { loops = grid h/8 w/16 o/64, pipe i/1 j/1 c/32 depth 3, warp h/4 w/16 o/32; tile = mma.m16n8k8.tf32.f32; X = shared cp.async swz(3, 2, 3); W = shared cp.async swz(3, 2, 3); epi = shared }",
+  "sched contract { loops = grid h/2 w/8 o/32, pipe i/1 j/1 c/32 depth 3, warp h/2 w/8 o/32 c/8; tile = mma.m16n8k8.tf32.f32; X = shared cp.async swz(3, 2, 3); W = shared cp.async swz(3, 2, 3); epi = shared }",
+};
+START_TEST(tf32_conv)
+{
+  struct ir_arena *a = ir_arena_create();
+  check_record(a, narrow_conv_nest(a, IR_tf32, 36, 9, 17, 40), tf32_conv_forms[_i], NULL, 0);
+  ir_arena_destroy(a);
+}
+END_TEST
 START_TEST(half_conv)
 {
   struct ir_arena *a = ir_arena_create();
-  check_record(a, half_conv_nest(a, 64, 9, 17, 72), conv_forms[_i], NULL, 0);
+  check_record(a, narrow_conv_nest(a, IR_f16, 64, 9, 17, 72), conv_forms[_i], NULL, 0);
   ir_arena_destroy(a);
 }
 END_TEST
@@ -364,8 +396,10 @@ int main(void)
   tcase_add_loop_test(t, tiles_stay_in_registers, 0, 2);
   tcase_add_loop_test(t, half_gemm, 0, 4);
   tcase_add_test(t, half_gemm_odd);
+  tcase_add_loop_test(t, tf32_gemm, 0, 4);
   tcase_add_test(t, lanes_gemm);
   tcase_add_loop_test(t, half_conv, 0, sizeof conv_forms / sizeof *conv_forms);
+  tcase_add_loop_test(t, tf32_conv, 0, sizeof tf32_conv_forms / sizeof *tf32_conv_forms);
   suite_add_tcase(s, t);
   return tap_run(s);
 }

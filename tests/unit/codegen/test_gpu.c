@@ -182,7 +182,7 @@ START_TEST(convolutions)
 END_TEST
 START_TEST(matrix_units)               /* on CUDA; OpenCL takes lanes */
 {
-  static const char *const e[] = { "f16", "bf16" };
+  static const char *const e[] = { "f16", "bf16", "tf32" };
   const char *t = e[_i];
   wanted_inst = "mma";
 #define HALF(M, N, K, W, READ) \
@@ -207,13 +207,13 @@ START_TEST(matrix_units)               /* on CUDA; OpenCL takes lanes */
         "y[n < 2, h < 5, q < 3, o < 24] = %s(t[n, h, q, o]) }", t, t, t, t);
   /* one row of a short sum: a dense layer behind an image; on OpenCL not a tile's work */
   check(NULL, 0, NULL, 0,
-        "nest @d(x: %s[1, 24, 3, 2] @ c1 + 48*c2 + 24*c3 elems 144, w: %s[70, 24, 3, 2] const, b: f32[70] const, y: f32[1, 70] out) { t[n < 70] = sum[c < 24, i < 3, j < 2] f32(x[0, c, i, j])*f32(w[n, c, i, j]) "
+        "nest @d(x: %s[1, 16, 3, 2] @ c1 + 32*c2 + 16*c3 elems 96, w: %s[70, 16, 3, 2] const, b: f32[70] const, y: f32[1, 70] out) { t[n < 70] = sum[c < 16, i < 3, j < 2] f32(x[0, c, i, j])*f32(w[n, c, i, j]) "
         "y[n < 70] at [0, n] = max(t[n] + b[n], 0.0) }", t, t);
 }
 END_TEST
 START_TEST(one_row)
 {
-  static const char *const e[] = { "f32", "f16", "bf16" };
+  static const char *const e[] = { "f32", "f16", "bf16", "tf32" };
   const char *t = e[_i];
   wanted_inst = "v";
   check("stream", 0, NULL, 0, "nest @g(x: %s[1, 1024], w: %s[1024, 72] const, b: f32[72] const, y: f32[1, 72] out) { t[n < 72] = sum[k < 1024] f32(x[0, k])*f32(w[k, n]) "
@@ -233,9 +233,9 @@ END_TEST
 START_TEST(few_channels)
 {
   static const struct { int h, w, k, s, p, o; } v[] = { { 21, 23, 11, 4, 2, 40 }, { 17, 30, 7, 2, 3, 64 }, { 9, 14, 3, 1, 1, 32 }, { 11, 8, 3, 2, 0, 24 } };
-  static const char *const e[] = { "f16", "bf16" };
-  const char *t = e[_i % 2];
-  int i = _i / 2, h = v[i].h, w = v[i].w, k = v[i].k, s = v[i].s, p = v[i].p, o = v[i].o, oh = (h + 2*p - k)/s + 1, ow = (w + 2*p - k)/s + 1, c = (3*k + 7)/8*8 < 16 ? 16 : (3*k + 7)/8*8;
+  static const char *const e[] = { "f16", "bf16", "tf32" };
+  const char *t = e[_i % 3];
+  int i = _i / 3, h = v[i].h, w = v[i].w, k = v[i].k, s = v[i].s, p = v[i].p, o = v[i].o, oh = (h + 2*p - k)/s + 1, ow = (w + 2*p - k)/s + 1, c = (3*k + 7)/8*8 < 16 ? 16 : (3*k + 7)/8*8;
   wanted_inst = NULL;
   check("map", 0, NULL, 0,
         "nest @u(x: f32[2, 3, %d, %d], y: %s[2, %d, %d, %d] @ %d*c0 + c1 + %d*c2 + %d*c3 elems %d out) { y[n < 2, o < %d, h < %d, w < %d] = %s(if([o < %d], x[n, o %% 3, h, %d*w + o/3 - %d] else 0.0, 0.0)) }",
@@ -288,9 +288,9 @@ static void add(TCase *t)
   tcase_add_loop_test(t, wide_windows, 0, 2);
   tcase_add_test(t, products);
   tcase_add_loop_test(t, convolutions, 0, 5);
-  tcase_add_loop_test(t, matrix_units, 0, 2);
-  tcase_add_loop_test(t, one_row, 0, 3);
-  tcase_add_loop_test(t, few_channels, 0, 8);
+  tcase_add_loop_test(t, matrix_units, 0, 3);
+  tcase_add_loop_test(t, one_row, 0, 4);
+  tcase_add_loop_test(t, few_channels, 0, 12);
   tcase_add_test(t, grouped);
   tcase_add_test(t, plain);
 }

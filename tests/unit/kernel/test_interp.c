@@ -491,6 +491,69 @@ START_TEST(mma_sync_by_the_isa)
 }
 END_TEST
 
+/* ---- mma of tf32: C[16,8] += A[16,8] * B[8,8]; fragments by the ISA's formulas, loaded (0) or through ldmatrix, whose rows are 4 such elements (1); from words that are not rounded (2) ---- */
+START_TEST(tf32_mma_by_the_isa)
+{
+  for (int how = 0; how < 3; how++) {
+    struct nb b = nb_create("mma");
+    enum ir_elem e = how == 2 ? IR_f32 : IR_tf32;
+    struct kir_arr *A = kir_arg(b.n, "A", e, 2, IXS(num(&b, 16), num(&b, 8)), false), *B = kir_arg(b.n, "B", e, 2, IXS(num(&b, 8), num(&b, 8)), false),      /* B stored [n,k] */
+                   *C = kir_arg(b.n, "C", IR_f32, 2, IXS(num(&b, 16), num(&b, 8)), true);
+    struct kb x = kb_create(b);
+    kir_block(x.k, 1, 32);
+    struct kir_reg *r[3] = { kir_reg_var(x.k, "a", IR_tf32, 4, 1), kir_reg_var(x.k, "b", IR_tf32, 2, 1), kir_reg_var(x.k, "c", IR_f32, 2, 2) };
+    struct kir_op *last = NULL;
+    const struct ir_ix *g = ir_ix_divi(x.k->lane, 4), *t = ir_ix_modi(x.k->lane, 4);
+    for (int o = 0; o < 2 && how == 1; o++) {           /* rows of 8: lanes 0-7 give the first rows' first halves; then A's rows 8-15, and second halves */
+      struct kir_arr *s = kir_buf(x.k, o ? "sB" : "sA", IR_tf32, 2, (int64_t[]){ o ? 8 : 16, 8 });
+      unsigned n = o ? 2 : 4;
+      st(&x, s, ir_ix_muli(x.k->lane, n), ld(&x, o ? B : A, n, ir_ix_muli(x.k->lane, n)));
+      op0(&x, KIR_barrier);
+      const struct ir_ix *row = ir_ix_modi(x.k->lane, o ? 8 : 16), *half = ir_ix_modi(ir_ix_divi(x.k->lane, o ? 8 : 16), 2);
+      last = kir_emit(&x.e, KIR_ldmatrix, IR_tf32, 1, NULL, 0, IXS(num(&b, 0), ir_ix_add(ir_ix_muli(row, 8), ir_ix_muli(half, 4))), 2);
+      last->reg = r[o];
+      last->arr = s;
+      last->i = n;
+    }
+    for (int i = 0; i < 4 && how != 1; i++) {           /* PTX: a0 (g, t), a1 (g+8, t), a2 (g, t+4), a3 (g+8, t+4) */
+      struct kir_op *v = ld(&x, A, 1, ir_ix_add(ir_ix_muli(ir_ix_addi(g, i % 2 * 8), 8), ir_ix_addi(t, i / 2 * 4)));
+      set(&x, r[0], num(&b, i), how == 2 ? kir_emit(&x.e, KIR_bitcast, IR_tf32, 1, (struct kir_op *[]){ v }, 1, NULL, 0) : v);
+    }
+    for (int i = 0; i < 2; i++) {                       /* b0 (k t, n g), b1 (k t+4) */
+      if (how != 1) {
+        struct kir_op *v = ld(&x, B, 1, ir_ix_add(ir_ix_muli(g, 8), ir_ix_addi(t, 4 * i)));
+        set(&x, r[1], num(&b, i), how == 2 ? kir_emit(&x.e, KIR_cast, IR_tf32, 1, (struct kir_op *[]){ v }, 1, NULL, 0) : v);
+      }
+      set(&x, r[2], num(&b, i), cst(&x, IR_f32, 2, 0.5));
+    }
+    struct kir_op *m = kir_emit(&x.e, KIR_mma_sync, IR_f32, 2, NULL, 0, IXS(num(&b, 0), num(&b, 0), num(&b, 0)), 3);
+    m->reg = r[2];
+    m->reg2 = r[0];
+    m->reg3 = r[1];
+    m->inst = kir_inst_find("mma.m16n8k8.tf32.f32");
+    for (int i = 0; i < 2; i++) st(&x, C, ir_ix_add(ir_ix_muli(ir_ix_addi(g, 8 * i), 8), ir_ix_muli(t, 2)), get(&x, r[2], num(&b, i)));      /* c0,c1 (g, 2t), c2,c3 (g+8, 2t) */
+    struct ir_tensor *a[] = { seeded(b.a, e, 128, 1), seeded(b.a, e, 64, 2), tensor(b.a, IR_f32, 128) };
+    if (how == 2) a[0]->f[77] = 1 + 0x1p-11;
+    VERIFIES(&x);
+    if (how == 2) FINDS(&x, a, "not rounded");
+    else {
+      RUNS(&x, a);
+      for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 8; j++) {
+          double sum = 0.5;
+          for (int k = 0; k < 8; k++) sum += a[0]->f[i * 8 + k] * a[1]->f[j * 8 + k];
+          ck_assert_double_eq(a[2]->f[i * 8 + j], (float)sum);
+        }
+    }
+    if (last) {
+      last->sub = 1;                                    /* transposition is of 16-bit elements */
+      REFUSED(&x, "rule 1");
+    }
+    ir_arena_destroy(b.a);
+  }
+}
+END_TEST
+
 /* ---- wgmma: C[64,64] += A[64,64]*B[64,64]^T; thread l of warp w has rows 16w + l/4 and + 8, columns 8j + 2*(l % 4) and + 1 (PTX ISA, D of m64nNk16) ---- */
 START_TEST(wgmma_by_the_isa)
 {
@@ -610,6 +673,7 @@ static void add(TCase *t)
   tcase_add_test(t, shuffles_sum_a_warp);
   tcase_add_test(t, asynchronous_copies);
   tcase_add_test(t, mma_sync_by_the_isa);
+  tcase_add_test(t, tf32_mma_by_the_isa);
   tcase_add_test(t, wgmma_by_the_isa);
   tcase_add_test(t, verifier_refuses);
 }
