@@ -20,7 +20,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "-O2", O_LEVEL, NULL, "the default: cost model" },
   { "-O3", O_LEVEL, NULL, "a wider search" },
   { "--no-winograd", O_NO_WINOGRAD, NULL, "only direct convolutions" },
-  { "--precision", O_PRECISION, "P", "fp16, bf16: what contractions read; sums and what lies between stay float32 (default: the model's own types)" },
+  { "--precision", O_PRECISION, "P", "fp16, bf16, tf32: what contractions read; sums and what lies between stay float32 (default: the model's own types)" },
   { "--place", O_PLACE, "FILE", "YAML: node patterns to places" },
   { "--nvrtc", O_NVRTC, "FILE", "the NVRTC library (default: a toolkit's, PyPI's)" },
   { "--use-kernels", O_USE_KERNELS, "DIR", "edited files of kernels, as --emit=cuda and --emit=opencl name them, instead of generated ones" },
@@ -123,11 +123,10 @@ static int set_emit(struct options *o, const char *v)
 }
 static int set_precision(struct options *o, const char *v)
 {
-  if (!strcmp(v, "tf32")) return bad("--precision", v, "no target computes in TF32 yet; expected fp16 or bf16");
-  if (strcmp(v, "fp16") && strcmp(v, "bf16")) return bad("--precision", v, "expected fp16 or bf16");
+  if (strcmp(v, "fp16") && strcmp(v, "bf16") && strcmp(v, "tf32")) return bad("--precision", v, "expected fp16, bf16 or tf32");
   o->precision = v;
   o->pass.narrow = true;
-  o->pass.precision = *v == 'f' ? IR_f16 : IR_bf16;
+  o->pass.precision = *v == 'f' ? IR_f16 : *v == 'b' ? IR_bf16 : IR_tf32;
   return 0;
 }
 static int set_pass(const char *opt, const char **out, const char *v)

@@ -343,8 +343,8 @@ static void report_precision(const struct options *o, const struct pass_precisio
   if (!o->precision || o->quiet || o->json) return;
   progress(o, NULL);
   fprintf(stderr, "massc: --precision %s: %u of %u contractions take %s operands and sum in float32", o->precision, r->rewritten, r->contractions, o->precision);
-  if (r->bytes_before) fprintf(stderr, "; their weights shrink from %.1f to %.1f MB", (double)r->bytes_before * 1e-6, (double)r->bytes_after * 1e-6);
-  if (r->rewritten < r->contractions) fprintf(stderr, "; %u keep the model's own types", r->contractions - r->rewritten);
+  if (r->bytes_before > r->bytes_after) fprintf(stderr, "; their weights shrink from %.1f to %.1f MB", (double)r->bytes_before * 1e-6, (double)r->bytes_after * 1e-6);
+  if (r->rewritten < r->contractions) fprintf(stderr, "; %u keep their types", r->contractions - r->rewritten);
   fprintf(stderr, "\n");
 }
 /* The graph passes once, then a program for each target from `schedule` on. */

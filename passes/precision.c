@@ -24,6 +24,11 @@ static void count(struct pass_precision *r, const struct ir_value *v, enum ir_el
   r->bytes_before += (uint64_t)elems * ir_elem_bytes(v->type->elem);
   r->bytes_after += (uint64_t)elems * ir_elem_bytes(to);
 }
+/* The units for TF32 take what is stored rounded; between two activations (attention) sums stay float32's. */
+static bool wants(const struct pass_ctx *c, const struct ir_node *n)
+{
+  return n->in[0]->type->elem == IR_f32 && !ir_attr_find(n, "to") && (c->opt->precision != IR_tf32 || pass_is_weight(n->in[0]) || pass_is_weight(n->in[1]));
+}
 static bool is_contraction(const struct ir_node *n) { return (n->op == IR_OP_dot || n->op == IR_OP_conv) && !(pass_is_weight(n->in[0]) && pass_is_weight(n->in[1])); }
 static void rewrite(struct pass_ctx *c, struct ir_node *n, struct pass_precision *r)
 {
@@ -63,7 +68,7 @@ bool pass_precision(struct pass_ctx *c)
     next = n->next;
     if (!is_contraction(n)) continue;
     r->contractions++;
-    if (n->in[0]->type->elem != IR_f32 || ir_attr_find(n, "to")) continue;
+    if (!wants(c, n)) continue;
     r->rewritten++;
     rewrite(c, n, r);
   }

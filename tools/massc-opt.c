@@ -1,5 +1,5 @@
 /* massc-opt: runs passes on the text form of a graph.
- *   massc-opt [--passes "a b"] [--dir DIR] [--place FILE] [--precision=fp16|bf16] [--channels-last] [-O0|-O1|-O2|-O3] [FILE]
+ *   massc-opt [--passes "a b"] [--dir DIR] [--place FILE] [--precision=fp16|bf16|tf32] [--channels-last] [-O0|-O1|-O2|-O3] [FILE]
  * reads FILE (or standard input), verifies, runs the passes in turn with the verifier after each, prints. --dir: where constants of kind `file` lie.
  * Exit status: 0; 1 the text is wrong; 2 usage; 70 a pass broke the graph; 74 the file cannot be read. */
 #include "passes/passes.h"
@@ -34,7 +34,7 @@ static const struct step steps[] = { { "none", nothing }, { "sweep", sweep }, { 
 
 static int usage(const char *what)
 {
-  fprintf(stderr, "massc-opt: %s\nusage: massc-opt [--passes \"a b\"] [--dir DIR] [--place FILE] [--precision=fp16|bf16] [--channels-last] [-O0|-O1|-O2|-O3] [FILE]\npasses:", what);
+  fprintf(stderr, "massc-opt: %s\nusage: massc-opt [--passes \"a b\"] [--dir DIR] [--place FILE] [--precision=fp16|bf16|tf32] [--channels-last] [-O0|-O1|-O2|-O3] [FILE]\npasses:", what);
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) fprintf(stderr, " %s", steps[i].name);
   for (const struct pass_def *p = pass_defs; p->name && strcmp(p->name, "schedule"); p++) fprintf(stderr, " %s", p->name);
   fprintf(stderr, "\n");
@@ -95,7 +95,10 @@ int main(int argc, char **argv)
     else if (!strncmp(argv[i], "--passes=", 9)) names = argv[i] + 9;
     else if (!strcmp(argv[i], "--place") && more) o.place_file = argv[++i];
     else if (!strncmp(argv[i], "--place=", 8)) o.place_file = argv[i] + 8;
-    else if (!strcmp(argv[i], "--precision=fp16") || !strcmp(argv[i], "--precision=bf16")) { o.narrow = true; o.precision = argv[i][12] == 'f' ? IR_f16 : IR_bf16; }
+    else if (!strcmp(argv[i], "--precision=fp16") || !strcmp(argv[i], "--precision=bf16") || !strcmp(argv[i], "--precision=tf32")) {
+      o.narrow = true;
+      o.precision = argv[i][12] == 'f' ? IR_f16 : argv[i][12] == 'b' ? IR_bf16 : IR_tf32;
+    }
     else if (!strcmp(argv[i], "--channels-last")) golden_target = (struct ir_target){ .name = "golden", .place = "cuda:0", .kind = 1, .align = 512, .block = 1, .channels_last = true };
     else if (!strcmp(argv[i], "--dir") && more) dir = argv[++i];
     else if (!strncmp(argv[i], "--dir=", 6)) dir = argv[i] + 6;
