@@ -17,7 +17,7 @@ from bench_common import bound_dims, compiled, feeds, has_lengths, make_model, r
 from onnx_torch import translate
 from opencl_vendors import nvidia_alone
 
-ERROR_BOUND = 1.5          # massc's error in half precision, over PyTorch's
+ERROR_BOUND = 1.5          # massc's error in half precision and TF32, over PyTorch's
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def options():
     ap.add_argument("nets", nargs="*", metavar="NET[:key=value..]")
     ap.add_argument("--target", default="cuda", help="cuda, or cuda:sm_90a and the like")
     ap.add_argument("--rows", help="of the table: 1-4,9")
-    ap.add_argument("--precision", default="fp16,float32", help="of NETs")
+    ap.add_argument("--precision", default="fp16,float32", help="of NETs: fp16, bf16, tf32, float32")
     ap.add_argument("--batch", default="1", help="of NETs: 1,16")
     ap.add_argument("--length", type=int, default=128, help="of NETs: of sequences")
     ap.add_argument("--rounds", type=int, default=3)
@@ -134,6 +134,7 @@ class Measurement:
 
     def module(self, precision):
         dtype = bench_torch.DTYPES[precision]
+        bench_torch.allow_tf32(precision == "tf32")
         shapes = {k: v.shape for k, v in self.feed.items()}
         return bench_torch.on_gpu(translate(self.got["model"], shapes, dtype, self.args.fold_norms and precision != "float64"), self.feed, dtype)
 

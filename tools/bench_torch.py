@@ -1,19 +1,23 @@
 """PyTorch's side of tools/bench --target=cuda: a module on the GPU in its best form, and its time by CUDA events.
 
-float32 is computed without TF32. Convolutions choose their algorithm by trial (cudnn.benchmark) and see tensors with the channels last. Eager PyTorch is captured in a CUDA graph,
+float32 is computed without TF32, and with it where the precision is tf32. Convolutions choose their algorithm by trial (cudnn.benchmark) and see tensors with the channels last. Eager PyTorch is captured in a CUDA graph,
 so that its launches cost it nothing; torch.compile makes its own (mode reduce-overhead)."""
 import statistics, time, warnings
 import numpy as np, torch
 
 warnings.filterwarnings("ignore")
-DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "tf32": torch.float32, "float32": torch.float32, "float64": torch.float64}
 WARM, LEAST = 8, 20        # calls before the first that counts, and that count
 
 
 def setup():
     torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    allow_tf32(False)
     torch.set_grad_enabled(False)
+
+
+def allow_tf32(on):
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = on
 
 
 def on_gpu(module, feed, dtype):
