@@ -218,15 +218,17 @@ void c_wgmma(struct cc *c, const struct kir_op *o)
   int64_t regs = kir_layout_count(&in->C, 'r'), places = kir_layout_count(&in->C, 'v');
   struct ir_buf d = { 0 }, list = { 0 };
   if (!c->d->warps) c_fail(c, "wgmma exists in CUDA only");
+  const char *turns = ir_elem_bytes(in->ab) == 2 ? ", 0, 0" : "";                           /* operands of 16 bits could be transposed */
+  int64_t step = in->k * ir_elem_bytes(in->ab) / 16;
   operands(c, &d, o->reg, o->ix[0], regs, "+f");
   for (int64_t i = 0; i < regs * places; i++) ir_buf_printf(&list, "%s%%%lld", i ? "," : "", (long long)i);
   const char *make = c_help(c, "descriptor", IR_f32), *a = c_name(c, NULL, "da"), *b = c_name(c, NULL, "db");
   c_line(c, "asm volatile(\"wgmma.fence.sync.aligned;\" ::: \"memory\");");
   c_line(c, "const unsigned long long %s = %s(%s), %s = %s(%s);", a, make, unswizzled(c, o->arr, o->ix[1]), b, make, unswizzled(c, o->arr2, o->ix[2]));
   for (int64_t i = 0; i < o->i; i++) {
-    c_line(c, "asm volatile(\"{.reg .pred p; setp.eq.u32 p, 0, 0; %s {%s}, %%%lld, %%%lld, p, 1, 1, 0, 0;}\"", in->text, list.s, (long long)(regs * places), (long long)(regs * places + 1));
+    c_line(c, "asm volatile(\"{.reg .pred p; setp.eq.u32 p, 0, 0; %s {%s}, %%%lld, %%%lld, p, 1, 1%s;}\"", in->text, list.s, (long long)(regs * places), (long long)(regs * places + 1), turns);
     c_line(c, "             : %s", d.s);
-    c_line(c, "             : \"l\"(%s + %lld), \"l\"(%s + %lld));", a, (long long)(i * in->k / 8), b, (long long)(i * in->k / 8));
+    c_line(c, "             : \"l\"(%s + %lld), \"l\"(%s + %lld));", a, (long long)(i * step), b, (long long)(i * step));
   }
   c_line(c, "asm volatile(\"wgmma.commit_group.sync.aligned;\" ::: \"memory\");");
   ir_buf_deinit(&d);

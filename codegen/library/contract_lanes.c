@@ -221,7 +221,7 @@ static const struct tile *choose_units(struct plan *p, double terms, int64_t ks,
   for (unsigned i = 0; i < c->n_ax; i++) unknown |= c->ax[i].role == CG_M && !c->ax[i].n;
   for (unsigned i = 0; i < sizeof warp_tiles / sizeof *warp_tiles; i++) {
     const struct tile *q = &warp_tiles[i];
-    if (q->group && (!groups || row_bytes(p, ks) != 2 * KIR_WGMMA_ROW)) continue;
+    if (q->group && (!groups || row_bytes(p, ks) != KIR_WGMMA_ROW_BYTES)) continue;
     int64_t blocks = place(p, q);
     if (blocks < 0 || row_bytes(p, ks) % (32 * q->split)) continue;
     if (unknown) blocks *= cg_ceil_div(ROWS, q->rows);
@@ -284,7 +284,7 @@ static struct kir_sched *units(const struct kir_nest *n, struct cg_contract *c, 
   if (!cg_contract_runs(c, 1, (unsigned)k) && !cg_contract_packable(c)) return NULL;
   int64_t ks = 128 / size;
   while (ks > 32 / size && cg_round_up(c->ax[k].n, ks) > cg_round_up(c->ax[k].n, ks / 2)) ks /= 2;
-  for (int groups = size == 2 && !strcmp(t->arch, "sm_90a"); groups >= 0; groups--) {
+  for (int groups = !strcmp(t->arch, "sm_90a"); groups >= 0; groups--) {
     int64_t blocks = 0;
     const struct tile *q = choose_units(&p, terms, ks, groups, &blocks);
     struct kir_sched *s = q ? record(&p, n, q, (unsigned)k, ks, terms, blocks) : NULL;

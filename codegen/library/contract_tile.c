@@ -295,8 +295,8 @@ static bool emit_mma(struct tile *t)
   }
   if (kir_layout_count(&l->in->C, 'w') > 1) {
     for (unsigned o = 0; o < 2; o++)
-      if (!t->staged[o] || t->staged[o]->swz != KIR_WGMMA_SWZ || t->staged[o]->byte_offset % KIR_WGMMA_ALIGN || steps != KIR_WGMMA_ROW)
-        return cg_refuse(l, "the instruction reads rows of 64 elements, swizzled (3, 3, 3), in shared memory");
+      if (!t->staged[o] || t->staged[o]->swz != kir_wgmma_swz(l->in) || t->staged[o]->byte_offset % KIR_WGMMA_ALIGN || steps != kir_wgmma_row(l->in))
+        return cg_refuse(l, "the instruction reads rows of 128 bytes, in their swizzle, in shared memory");
   }
   *p = (struct kir_expr){ .kind = KIR_E_FN, .elem = c->elem, .sub = IR_MAP_mul, .n = 2, .a = { f[0], f[1] } };
   const struct kir_stage *st = cg_find_stage(l->s, c->wr->arr);

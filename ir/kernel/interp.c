@@ -599,6 +599,10 @@ static int64_t coord(const struct kir_layout *L, char dim, unsigned reg, unsigne
   }
   return c;
 }
+static bool is_rounded(struct run *r, enum ir_elem e, double x)      /* what a product of tf32 must get */
+{
+  return e != IR_tf32 || isnan(x) || x == ir_round_to(e, x) || fault(r, "an operand of a product holds %g, which is not rounded", x);
+}
 struct frag { const struct kir_layout *lay; const struct kir_reg *reg; uint32_t first; int64_t at; char d0, d1; unsigned n1; };
 static bool gather(struct run *r, const struct frag *f, double *m, bool put)   /* registers of the warp -> matrix, or back */
 {
@@ -613,7 +617,7 @@ static bool gather(struct run *r, const struct frag *f, double *m, bool put)   /
           r->w->val[at].f = isnan(*x) ? *x : ir_round_to(f->reg->elem, *x);
           r->w->poison[at] = isnan(*x);
         } else *x = r->w->poison[at] ? (double)NAN : r->w->val[at].f;
-        if (f->reg->elem == IR_tf32 && !isnan(*x) && *x != ir_round_to(IR_tf32, *x)) return fault(r, "mma_sync: %%%s holds %g, which is not rounded", f->reg->name, *x);
+        TRY(is_rounded(r, f->reg->elem, *x));
       }
   return true;
 }
@@ -646,8 +650,9 @@ static bool operand(struct run *r, const struct ins *i, struct mem *m, int64_t f
     for (unsigned z = 0; z < cols; z++) {
       union kir_val v;
       uint8_t poison;
-      TRY(load1(r, m, i->o, first + x * KIR_WGMMA_ROW + z, thread_of(r, 0), &v, &poison));
+      TRY(load1(r, m, i->o, first + x * kir_wgmma_row(i->o->inst) + z, thread_of(r, 0), &v, &poison));
       out[x * cols + z] = poison ? (double)NAN : v.f;
+      TRY(is_rounded(r, i->o->inst->ab, out[x * cols + z]));
     }
   return true;
 }
@@ -657,7 +662,7 @@ static bool multiply(struct run *r, struct product *p)
   unsigned n = o->inst->n, k = (unsigned)o->i * o->inst->k, part = (unsigned)(r->w - r->warps) % 4 * ROWS;
   double *a = calloc((size_t)(ROWS + n) * k, sizeof *a), *b = a + (size_t)ROWS * k;
   if (!a) ir_bug("interp", "out of memory");
-  bool ok = operand(r, p->i, p->i->mem, p->a + part * KIR_WGMMA_ROW, ROWS, k, a) && operand(r, p->i, p->i->mem2, p->b, n, k, b);
+  bool ok = operand(r, p->i, p->i->mem, p->a + part * kir_wgmma_row(o->inst), ROWS, k, a) && operand(r, p->i, p->i->mem2, p->b, n, k, b);
   for (unsigned x = 0; ok && x < ROWS; x++)
     for (unsigned y = 0; y < n; y++)
       for (unsigned z = 0; z < k; z++) p->sum[x * n + y] += a[x * k + z] * b[y * k + z];
@@ -676,7 +681,7 @@ static bool of_group(struct run *r, const struct ins *i, unsigned which, int64_t
     *out = x;
   }
   r->row.v[r->warp] = w;
-  return (*out / KIR_WGMMA_ROW % 8 == 0 && *out % 16 == 0) || fault(r, "wgmma: an operand begins at element %lld, within eight rows", (long long)*out);
+  return (*out / kir_wgmma_row(i->o->inst) % 8 == 0 && *out % i->o->inst->k == 0) || fault(r, "wgmma: an operand begins at element %lld, within eight rows", (long long)*out);
 }
 static bool do_wgmma(struct run *r, const struct ins *i)
 {

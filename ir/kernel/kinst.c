@@ -41,3 +41,5 @@ const struct kir_inst *kir_inst_find(const char *name)
     if (!strcmp(rows[i].name, name)) return kir_inst_at(i);
   return NULL;
 }
+int64_t kir_wgmma_row(const struct kir_inst *q) { return KIR_WGMMA_ROW_BYTES / ir_elem_bytes(q->ab); }
+uint32_t kir_wgmma_swz(const struct kir_inst *q) { return 3u << 16 | (ir_elem_bytes(q->ab) == 2 ? 3u : 2u) << 8 | 3; }

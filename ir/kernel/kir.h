@@ -174,7 +174,9 @@ struct kir_inst {
 const struct kir_inst *kir_inst_find(const char *name);                 /* kinst.def; layouts parsed once */
 unsigned kir_inst_count(void); const struct kir_inst *kir_inst_at(unsigned i);
 
-enum { KIR_WGMMA_ROW = 64 /* elements of 16 bits of a row of an operand of wgmma */, KIR_WGMMA_SWZ = 3 << 16 | 3 << 8 | 3 /* and its swizzle */, KIR_WGMMA_ALIGN = 1024 /* bytes that such operands begin on */ };
+enum { KIR_WGMMA_ROW_BYTES = 128 /* of a row of an operand of wgmma */, KIR_WGMMA_ALIGN = 1024 /* bytes that such operands begin on */ };
+int64_t kir_wgmma_row(const struct kir_inst *q);                        /* elements of such a row */
+uint32_t kir_wgmma_swz(const struct kir_inst *q);                       /* the 128-byte swizzle, in elements: (3, 3, 3) of 16 bits, (3, 2, 3) of 32 */
 enum { KIR_MAX_VEC = 64 /* lanes of a vector */, KIR_MAX_THREADS = 1024 /* of a block */ };
 struct kir_digit { const struct ir_ix *var; const struct ir_ix *trips; };   /* grid: mixed radix of one launch index, outermost first */
 struct kir_kern {

@@ -131,8 +131,9 @@ static bool wgmma_types(struct verify *v, const struct kir_op *o)
   for (unsigned i = 0; i < 2; i++) {
     const struct kir_arr *a = two[i];
     int64_t pitch;
-    bool rows = a->space == KIR_SHARED && a->elem == q->ab && a->rank && ir_ix_const(ir_ix_sub(a->hi[a->rank - 1], a->lo[a->rank - 1]), &pitch) && pitch == KIR_WGMMA_ROW;
-    if (!rows || a->swz != KIR_WGMMA_SWZ || a->byte_offset % KIR_WGMMA_ALIGN) return fail(v, 1, "%s has no rows of %d, swizzled (3, 3, 3), from a multiple of %d bytes on", a->name, KIR_WGMMA_ROW, KIR_WGMMA_ALIGN);
+    bool rows = a->space == KIR_SHARED && a->elem == q->ab && a->rank && ir_ix_const(ir_ix_sub(a->hi[a->rank - 1], a->lo[a->rank - 1]), &pitch) && pitch == kir_wgmma_row(q);
+    if (!rows || a->swz != kir_wgmma_swz(q) || a->byte_offset % KIR_WGMMA_ALIGN)
+      return fail(v, 1, "%s has no rows of %d bytes, swizzled so, from a multiple of %d bytes on", a->name, KIR_WGMMA_ROW_BYTES, KIR_WGMMA_ALIGN);
   }
   return (v->k->lanes == 32 && v->k->warps % 4 == 0) || fail(v, 1, "%s needs groups of four warps", q->name);
 }
@@ -399,9 +400,10 @@ static bool accesses(struct verify *v, const struct kir_op *o)
   case KIR_ldmatrix: return access(v, o, (struct access){ o->arr, o->ix[1], NULL, 16 / ir_elem_bytes(o->arr->elem), 1, 16 / ir_elem_bytes(o->arr->elem), 2 });
   case KIR_wgmma:                                      /* the first and the last piece of each operand */
     for (unsigned i = 0; i < 2; i++) {
+      unsigned piece = 16 / ir_elem_bytes(o->inst->ab);
       const struct kir_arr *a = i ? o->arr2 : o->arr;
-      const struct ir_ix *last = ir_ix_addi(o->ix[1 + i], ((i ? o->inst->n : o->inst->m) - 1) * KIR_WGMMA_ROW + o->i * o->inst->k - 8);
-      TRY(access(v, o, (struct access){ a, o->ix[1 + i], NULL, 8, 1, 8, 3 }) && access(v, o, (struct access){ a, last, NULL, 8, 1, 8, 3 }));
+      const struct ir_ix *last = ir_ix_addi(o->ix[1 + i], ((i ? o->inst->n : o->inst->m) - 1) * kir_wgmma_row(o->inst) + o->i * o->inst->k - piece);
+      TRY(access(v, o, (struct access){ a, o->ix[1 + i], NULL, piece, 1, piece, 3 }) && access(v, o, (struct access){ a, last, NULL, piece, 1, piece, 3 }));
     }
     return true;
   case KIR_cp_async:

@@ -331,6 +331,8 @@ static const char *const tf32_forms[] = {
   /* a fragment of B alone, since there is no second one beside it; warps that take a stage's sum in parts */
   "sched contract { loops = grid m/16 n/32, pipe k/64 depth 2, warp m/16 n/32 k/16; tile = mma.m16n8k8.tf32.f32; A = shared cp.async swz(3, 2, 4); B = shared cp.async swz(3, 2, 4); epi = shared }",
   "sched contract { loops = grid m/32 n/32, pipe k/32 depth 2, warp m/32 n/32 k/8; tile = mma.m16n8k8.tf32.f32; A = shared cp.async swz(3, 2, 3); B = shared cp.async swz(3, 2, 3); epi = shared }",
+  "sched contract { loops = grid m/64 n/64, pipe k/32 depth 3, warp m/64 n/64; tile = wgmma.m64n64k8.tf32.f32; A = shared cp.async swz(3, 2, 3); B = shared cp.async swz(3, 2, 3) }",
+  "sched contract { loops = grid m/128 n/128, pipe k/32 depth 2, warp m/64 n/128; tile = wgmma.m64n128k8.tf32.f32; A = shared cp.async swz(3, 2, 3); B = shared cp.async swz(3, 2, 3); epi = shared }",
 };
 START_TEST(tf32_gemm)
 {

@@ -554,12 +554,15 @@ START_TEST(tf32_mma_by_the_isa)
 }
 END_TEST
 
-/* ---- wgmma: C[64,64] += A[64,64]*B[64,64]^T; thread l of warp w has rows 16w + l/4 and + 8, columns 8j + 2*(l % 4) and + 1 (PTX ISA, D of m64nNk16) ---- */
+/* ---- wgmma: C[64,64] += A[64,K]*B[64,K]^T, K 64 of f16 or 32 of tf32; thread l of warp w has rows 16w + l/4 and + 8, columns 8j + 2*(l % 4) and + 1 (PTX ISA, D of m64nNk16) ---- */
 START_TEST(wgmma_by_the_isa)
 {
-  for (int broken = 0; broken < 3; broken++) {
+  for (int form = 0; form < 6; form++) {
+    int broken = form % 3, K = form < 3 ? 64 : 32;          /* rows of 128 bytes */
+    enum ir_elem el = form < 3 ? IR_f16 : IR_tf32;
+    unsigned piece = form < 3 ? 8 : 4;
     struct nb b = nb_create("wgmma");
-    struct kir_arr *A = kir_arg(b.n, "A", IR_f16, 2, IXS(num(&b, 64), num(&b, 64)), false), *B = kir_arg(b.n, "B", IR_f16, 2, IXS(num(&b, 64), num(&b, 64)), false),
+    struct kir_arr *A = kir_arg(b.n, "A", el, 2, IXS(num(&b, 64), num(&b, K)), false), *B = kir_arg(b.n, "B", el, 2, IXS(num(&b, 64), num(&b, K)), false),
                    *C = kir_arg(b.n, "C", IR_f32, 2, IXS(num(&b, 64), num(&b, 64)), true);
     struct kb x = kb_create(b);
     kir_block(x.k, 4, 32);
@@ -567,27 +570,27 @@ START_TEST(wgmma_by_the_isa)
     struct kir_reg *c = kir_reg_var(x.k, "c", IR_f32, 16, 2);
     const struct ir_ix *thread = ir_ix_add(ir_ix_muli(x.k->warp, 32), x.k->lane);
     for (int i = 0; i < 2; i++) {
-      s[i] = kir_buf(x.k, i ? "sB" : "sA", IR_f16, 2, (int64_t[]){ 64, 64 });
-      s[i]->swz = 3 << 16 | 3 << 8 | 3;
-      for (int e = 0; e < 4; e++) {                     /* a piece of 8 elements each */
-        const struct ir_ix *at = ir_ix_muli(ir_ix_addi(thread, 128 * e), 8);
-        st(&x, s[i], at, ld(&x, from[i], 8, at));
+      s[i] = kir_buf(x.k, i ? "sB" : "sA", el, 2, (int64_t[]){ 64, K });
+      s[i]->swz = 3u << 16 | (form < 3 ? 3u : 2u) << 8 | 3;
+      for (int e = 0; e < 4; e++) {                     /* a piece of 16 bytes each */
+        const struct ir_ix *at = ir_ix_muli(ir_ix_addi(thread, 128 * e), piece);
+        st(&x, s[i], at, ld(&x, from[i], piece, at));
       }
     }
     for (int r = 0; r < 16; r++) set(&x, c, num(&b, r), cst(&x, IR_f32, 2, 0.5));
     op0(&x, KIR_barrier);
-    struct kir_op *m = kir_emit(&x.e, KIR_wgmma, IR_f32, 1, NULL, 0, IXS(num(&b, 0), num(&b, 0), broken == 1 ? ir_ix_muli(x.k->warp, 512) : num(&b, 0)), 3);
+    struct kir_op *m = kir_emit(&x.e, KIR_wgmma, IR_f32, 1, NULL, 0, IXS(num(&b, 0), num(&b, 0), broken == 1 ? ir_ix_muli(x.k->warp, 8 * K) : num(&b, 0)), 3);
     m->reg = c;
     m->arr = s[0];
     m->arr2 = s[1];
     m->i = 4;
-    m->inst = kir_inst_find("wgmma.m64n64k16.f16.f32");
+    m->inst = kir_inst_find(form < 3 ? "wgmma.m64n64k16.f16.f32" : "wgmma.m64n64k8.tf32.f32");
     if (broken != 2) op0(&x, KIR_wgmma_wait)->reg = c;
     for (int r = 0; r < 16; r++) {
       const struct ir_ix *row = ir_ix_add(ir_ix_add(ir_ix_muli(x.k->warp, 16), ir_ix_divi(x.k->lane, 4)), num(&b, r % 2 * 8)), *col = ir_ix_add(num(&b, r / 2 * 8), ir_ix_muli(ir_ix_modi(x.k->lane, 4), 2));
       st(&x, C, ir_ix_add(ir_ix_muli(row, 64), col), get(&x, c, num(&b, r)));
     }
-    struct ir_tensor *a[] = { seeded(b.a, IR_f16, 4096, 1), seeded(b.a, IR_f16, 4096, 2), tensor(b.a, IR_f32, 4096) };
+    struct ir_tensor *a[] = { seeded(b.a, el, 64 * K, 1), seeded(b.a, el, 64 * K, 2), tensor(b.a, IR_f32, 4096) };
     if (broken == 1) FINDS(&x, a, "different operands");
     else if (broken) FINDS(&x, a, "never set");
     else {
@@ -596,7 +599,7 @@ START_TEST(wgmma_by_the_isa)
       for (int i = 0; i < 64; i++)
         for (int j = 0; j < 64; j++) {
           double sum = 0.5;
-          for (int k = 0; k < 64; k++) sum += a[0]->f[i * 64 + k] * a[1]->f[j * 64 + k];
+          for (int k = 0; k < K; k++) sum += a[0]->f[i * K + k] * a[1]->f[j * K + k];
           ck_assert_double_eq(a[2]->f[i * 64 + j], (float)sum);
         }
       s[1]->swz = 0;
