@@ -56,12 +56,13 @@ static bool pieces_of(struct cg_space *s, int64_t n, bool gather)
   }
   return ok;
 }
-/* Elements of a piece: 4; 8 of two bytes where operands are gathered, so that stores are of 16 bytes; 1: none. */
+/* Elements of a piece: 4; 16 bytes of what matrix units take where operands are gathered, so that stores are of 16 bytes; 1: none. */
 static unsigned piece(struct cg_space *s)
 {
-  bool halves = true;
-  for (unsigned i = 0; i < s->n_stmts; i++) halves &= ir_elem_bytes(s->stmts[i]->dst->elem) == 2;
-  return pieces_of(s, 4, false) ? 4 : halves && pieces_of(s, 8, true) ? 8 : 1;
+  unsigned bytes = ir_elem_bytes(s->stmts[0]->dst->elem);
+  bool narrow = true;
+  for (unsigned i = 0; i < s->n_stmts; i++) narrow &= ir_elem_narrower(s->stmts[i]->dst->elem, IR_f32) && ir_elem_bytes(s->stmts[i]->dst->elem) == bytes;
+  return pieces_of(s, 4, false) ? 4 : narrow && pieces_of(s, 16 / bytes, true) ? 16 / bytes : 1;
 }
 
 struct kir_sched *cg_map_lanes_record(struct ir_arena *a, int64_t each, unsigned of, const struct cg_target *t)
