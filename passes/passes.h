@@ -38,6 +38,7 @@ struct pass_group {                    /* one use of a kernel; or a transfer; or
   struct kir_nest *nest;               /* its own nest: names, values */
   uint32_t kernel;
   const struct ir_ix *work, *bytes;    /* operations, and bytes that must move, in the module's table */
+  const struct ir_ix *products;        /* multiplications that a contraction's kernel does; 0 of other kernels */
 };
 struct pass_weight {                   /* a stored weight: a value in the layout that a kernel's argument asks for */
   const struct ir_value *v;

@@ -65,6 +65,11 @@ static void split_unschedulable(struct pass_ctx *c)
   }
   ir_arena_destroy(a);
 }
+static const struct ir_ix *products(struct pass_ctx *c, const struct kir_nest *n, const struct kir_sched *s)
+{
+  bool contracts = !strcmp(s->kind, "contract") || !strcmp(s->kind, "winograd") || !strcmp(s->kind, "chain");
+  return contracts ? ir_ix_move(c->m->ixs, kir_nest_products(n, s)) : ir_ix_int(c->m->ixs, 0);
+}
 static bool schedule_graph(struct pass_ctx *c);
 /* A loop stands in the list twice, around its body. */
 static bool schedule_loop(struct pass_ctx *c, struct ir_node *n)
@@ -95,6 +100,7 @@ static bool schedule_graph(struct pass_ctx *c)
       g.kernel = kernel_of(c, n, s, identity(g.nest, s));
       g.work = ir_ix_move(c->m->ixs, kir_nest_work(g.nest));
       g.bytes = ir_ix_move(c->m->ixs, kir_nest_bytes(g.nest));
+      g.products = products(c, g.nest, s);
     }
     ir_push(p->arena, &p->groups, g);
   }

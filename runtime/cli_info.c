@@ -108,6 +108,7 @@ static void json_launches(struct cli *c)
     json_size(c, "tasks", l->tasks);
     json_size(c, "work", l->work);
     json_size(c, "bytes", l->bytes);
+    json_size(c, "products", l->products);
     putchar('}');
   }
   putchar(']');

@@ -90,12 +90,12 @@ static bool measure_rates(struct cli *c, double *ops_per_ns, double *bytes_per_n
 static double size_of(const struct cli *c, uint32_t expr) { return expr == MASSRT_NO_EXPR ? 0 : (double)massrt_values(c->x)[expr]; }
 /* What a step computes and moves at one go, and the least time that this takes at the rates measured. */
 struct rates { double ops, bw; };                     /* per ns */
-struct cost { double work, bytes, floor_ns; };
+struct cost { double work, bytes, floor_ns, products; };
 static struct cost cost_of(const struct cli *c, uint32_t step, const struct rates *r)
 {
   const struct massrt_step *s = &c->p->steps[step];
   const struct massrt_launch *l = s->kind == MASSRT_S_LAUNCH ? &c->p->launches[s->a] : NULL;
-  struct cost k = { l ? size_of(c, l->work) : 0, size_of(c, l ? l->bytes : s->bytes), 0 };
+  struct cost k = { l ? size_of(c, l->work) : 0, size_of(c, l ? l->bytes : s->bytes), 0, l ? size_of(c, l->products) : 0 };
   k.floor_ns = k.work / r->ops > k.bytes / r->bw ? k.work / r->ops : k.bytes / r->bw;
   return k;
 }
@@ -104,7 +104,7 @@ static struct cost cost_a_run(const struct cli *c, uint32_t step, const struct r
 {
   struct cost k = cost_of(c, step, r);
   double times = (double)row->times / RUNS;
-  return (struct cost){ k.work * times, k.bytes * times, k.floor_ns * times };
+  return (struct cost){ k.work * times, k.bytes * times, k.floor_ns * times, k.products * times };
 }
 static const struct row *sort_rows;
 static int by_time(const void *a, const void *b)
@@ -145,6 +145,7 @@ static void json_rows(struct cli *c, const char *key, bool launches, const struc
     json_string(cli_step_name(c->p, i));
     printf(", \"nodes\": ");
     json_string(c->p->steps[i].nodes);
+    if (launches) printf(", \"products\": %.0f", w.products);
     printf(", \"us\": %.3f, \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.6g, \"share_of_floor\": %.6g}", ns * 1e-3, w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
     first = false;
   }
@@ -175,6 +176,7 @@ static void put_event(FILE *f, const struct cli *c, const struct event *e, const
   if (launch) {
     fprintf(f, ", \"group\": ");
     json_string_to(f, c->p->launches[s->a].group);
+    fprintf(f, ", \"products\": %.0f", w.products);
   }
   fprintf(f, ", \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.6g, \"share_of_floor\": %.6g}}", w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
 }

@@ -73,6 +73,9 @@ struct kir_expr *kir_red(struct kir_nest *n, enum kir_red op, const struct kir_a
 struct kir_stmt *kir_stmt(struct kir_nest *n, struct kir_arr *dst, const struct kir_axis *axes, unsigned n_axes, struct kir_expr *e);
 /* Operations: functions and terms of reductions, over the axes. In the nest's own table. */
 const struct ir_ix *kir_nest_work(const struct kir_nest *n);
+struct kir_sched;
+/* Multiplications that the nest's sums of products take by a record (those that Winograd's transform really does, and those with padding). In the nest's own table. */
+const struct ir_ix *kir_nest_products(const struct kir_nest *n, const struct kir_sched *s);
 /* Bytes that must move: each argument once, but no more of it than there are reads (of a table that places look up, of a value of which only a part is read). */
 const struct ir_ix *kir_nest_bytes(const struct kir_nest *n);
 

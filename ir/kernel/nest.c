@@ -210,6 +210,55 @@ static struct cost cost_of(const struct kir_nest *n, const struct kir_arr *arr)
   return c;
 }
 const struct ir_ix *kir_nest_work(const struct kir_nest *n) { return cost_of(n, NULL).ops; }
+static const struct kir_expr *uncast(const struct kir_expr *e)
+{
+  while (e->kind == KIR_E_CAST || e->kind == KIR_E_SELECT) e = e->a[0];
+  return e;
+}
+static bool sums_products(const struct kir_expr *e)
+{
+  if (e->kind != KIR_E_RED || e->sub != KIR_SUM) return false;
+  const struct kir_expr *x = uncast(e->a[0]);
+  return x->kind == KIR_E_FN && x->sub == IR_MAP_mul;
+}
+/* The step of a record's loops of a kind over an axis; 0: it has none. */
+static int64_t step_of(const struct kir_sched *s, enum kir_loop_kind kind, const struct kir_axis *x)
+{
+  const char *name = ir_ix_as_sym(x->var)->name;
+  for (uint32_t i = 0; i < s->loops.n; i++)
+    for (unsigned p = 0; p < s->loops.v[i].n && s->loops.v[i].kind == kind; p++)
+      if (!strcmp(s->loops.v[i].part[p].axis, name)) return s->loops.v[i].part[p].step;
+  return 0;
+}
+/* In a record of Winograd's transform (docs/kernel-ir.md) the axes of the image are those of the results that a task does not divide: m results take m+2 products along
+ * each, whole tiles, and none for the taps, which are the sum's axes without a loop. */
+static const struct ir_ix *transformed(const struct kir_stmt *st, const struct kir_sched *s, const struct ir_ix *k)
+{
+  for (unsigned d = 0; d < st->n_axes; d++) {
+    const struct kir_axis *x = &st->axes[d];
+    int64_t m = step_of(s, KIR_GRID, x) ? 0 : step_of(s, KIR_FOR, x);
+    k = ir_ix_mul(k, m ? ir_ix_muli(ir_ix_divi(ir_ix_addi(x->ext, m - 1), m), m + 2) : x->ext);
+  }
+  for (unsigned d = 0; d < st->e->n_axes; d++)
+    if (step_of(s, KIR_FOR, &st->e->axes[d])) k = ir_ix_mul(k, st->e->axes[d].ext);
+  return k;
+}
+static const struct ir_ix *direct(const struct kir_stmt *st, const struct ir_ix *k)
+{
+  for (unsigned d = 0; d < st->n_axes; d++) k = ir_ix_mul(k, st->axes[d].ext);
+  for (unsigned d = 0; d < st->e->n_axes; d++) k = ir_ix_mul(k, st->e->axes[d].ext);
+  return k;
+}
+const struct ir_ix *kir_nest_products(const struct kir_nest *n, const struct kir_sched *s)
+{
+  const struct ir_ix *all = ir_ix_int(n->ixs, 0), *one = ir_ix_int(n->ixs, 1);
+  for (uint32_t i = 0; i < n->stmts.n; i++) {
+    const struct kir_stmt *st = n->stmts.v[i];
+    if (!sums_products(st->e)) continue;
+    all = ir_ix_add(all, !strcmp(s->kind, "winograd") ? transformed(st, s, one) : direct(st, one));
+  }
+  return all;
+}
 /* Index expressions may load from integers, which count() does not see: those count whole. */
 static const struct ir_ix *elems_moved(const struct kir_nest *n, const struct kir_arr *a)
 {

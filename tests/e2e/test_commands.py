@@ -132,6 +132,9 @@ def profile():
         for x in j["launches"]:
             floor = max(x["work"] / j["machine_gops"], x["bytes"] / j["machine_gbytes_per_s"]) / 1e3
             assert abs(x["floor_us"] - floor) <= 1e-3 + 1e-6 * floor and abs(x["share_of_floor"] - floor / (x["us"] + 1e-3)) <= 1e-3 + 0.01 * x["share_of_floor"], x
+        for x, e in zip(j["launches"], (e for e in json.load(open("trace.json"))["traceEvents"] if e["ph"] == "X")):
+            assert x["products"] == e["args"]["products"] and 0 <= 2 * x["products"] <= x["work"], (x, e)
+            assert x["products"] > 0 if x["kernel"].startswith(("conv", "dot")) else x["products"] == 0 or not x["kernel"].startswith(("copy", "window")), x
         assert sum(x["us"] for x in j["launches"]) <= 1.001 * j["profile_run_ms"] * 1e3
     run("./p.bin", "--profile", "no/such/trace.json", status=74)
 

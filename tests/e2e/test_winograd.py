@@ -53,6 +53,19 @@ def bounded(name, target):
     return check
 
 
+@case("--profile and its trace: as many products as the transforms leave of a layer, 4 to 1.78 times fewer and tiles that stand out")
+def products():
+    found = set()
+    for args in ([], ["--no-winograd"]):
+        massc(model("resnet50"), *args, "-o", "m.bin")
+        j = json.loads(run("./m.bin", "--profile", "t.json", "--json", "--input", "input=random").out)
+        rows = [x for x in j["launches"] if ".conv2/Conv" in x["nodes"] and "layer1.1" in x["nodes"]]
+        assert len(rows) == 1, [x["nodes"] for x in j["launches"]]
+        found.add(rows[0]["products"])
+    direct, tiles = 64 * 64 * 9 * 28 * 28, {64 * 64 * (m + 2) ** 2 * (-(-28 // m)) ** 2 for m in (2, 3, 4)}       # layer1: 64 channels, 112/4 pixels
+    assert direct in found and found - {direct} <= tiles and len(found) == 2, found
+
+
 for net in NETS:
     for v in (2, 3, 4):
         if v < 4 or "avx512f" in open("/proc/cpuinfo").read():

@@ -189,6 +189,29 @@ START_TEST(bytes_to_move)
   ir_arena_destroy(g.a);
 }
 END_TEST
+static int64_t products(const struct nb *b, const char *record, const struct ir_ix *sym, int64_t value)
+{
+  struct ir_diags d = { .file = "record" };
+  const struct kir_sched *s = kir_sched_parse(b->a, &d, record, strlen(record));
+  int64_t k;
+  ck_assert_msg(s != NULL, "%s", d.first.s);
+  ck_assert(ir_ix_const(ir_ix_subst1(kir_nest_products(b->n, s), sym, ir_ix_int(b->t, value)), &k));
+  return k;
+}
+/* Sums of products only, no bias; a 3x3 convolution of 20 x 21 pixels, 32 to 48 channels, directly and in tiles of 4 x 4, of which 5 x 6 cover it with 6 x 6 products each. */
+START_TEST(products_by_record)
+{
+  struct nb g = example_c(), s = example_b(), d = example_d(32, 48, 20, 21);
+  const struct ir_ix *n = dim(&d, "N", 1, 64, 1);
+  ck_assert_int_eq(products(&g, "sched contract { loops = grid m/8 }", dM(&g), 5), 5 * 64 * 256);
+  ck_assert_int_eq(products(&s, "sched row { loops = grid r/1 }", dim(&s, "R", 1, 32768, 1), 5), 0);
+  ck_assert_int_eq(products(&d, "sched contract { loops = grid n/1 o/32 }", n, 3), 3LL * 48 * 20 * 21 * 32 * 9);
+  ck_assert_int_eq(products(&d, "sched winograd { loops = grid n/1 t/28 o/32, for h/4, for w/4, for o/32, for c/32, for t/14 }", n, 3), 3LL * 48 * (5 * 6) * (6 * 6) * 32);
+  ir_arena_destroy(g.a);
+  ir_arena_destroy(s.a);
+  ir_arena_destroy(d.a);
+}
+END_TEST
 START_TEST(gemm_with_bias_and_relu)
 {
   enum { M = 5, N = 64, K = 256 };
@@ -369,6 +392,7 @@ static void add(TCase *t)
   tcase_add_test(t, broken_text_never_crashes);
   tcase_add_test(t, hash_ignores_names);
   tcase_add_test(t, bytes_to_move);
+  tcase_add_test(t, products_by_record);
   tcase_add_test(t, gemm_with_bias_and_relu);
   tcase_add_test(t, softmax_rows);
   tcase_add_test(t, conv_with_padding);
