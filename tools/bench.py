@@ -2,8 +2,13 @@
 
 Without NET: the table, five networks and two of them at batch 8. A NET is NAME[:key=value..] of mkmodel, with two keys of its own: batch=N, and length=N of sequences.
 One compilation per net (symbolic batch); engines in turn within each round, on as many threads; medians of the rounds' medians. A peer's figure is followed by how many times as long as massc
-it takes, above 1 massc is faster. Results of massc and of OpenVINO are compared with ONNX Runtime's, relative to the largest one; massc's error may be --error-bound at most, else the status is 1."""
-import argparse, functools, json, os, shlex, statistics, sys, time
+it takes, above 1 massc is faster. Results of massc and of OpenVINO are compared with ONNX Runtime's, relative to the largest one; massc's error may be --error-bound at most, else the status is 1.
+
+In each round massc also runs once with --profile, on as many threads: it measures there what a loop of multiply-adds in registers (the widest vectors, eight chains a thread) and a loop that reads
+memory reach, and its trace tells the time and the multiplications of each contraction (by Winograd's transform those that it really does). Contractions: the mean of their shares of that FMA
+peak, geometric, weighted by multiplications. Streams: contractions with at most one multiplication for each byte that they must read (dense layers at batch 1), which the peak says nothing of:
+their bytes over their time, as a share of the rate of reading. Both from medians of the rounds."""
+import argparse, functools, json, math, os, shlex, statistics, sys, time
 from dataclasses import dataclass, replace
 import numpy as np, onnxruntime
 from bench_common import Failed, compiled, feeds, has_lengths, inputs_of, make_model, run, save, size_of
@@ -135,21 +140,43 @@ def errors(args, exe, model, row):
     return found
 
 
+def profiled(args, exe, threads, given):
+    """One round: what the machine reaches (Gop/s, GB/s), and of each contraction (nodes, multiplications, bytes, us), of the trace."""
+    trace = f"{args.out}/trace.json"
+    j = json.loads(run([exe, "--profile", trace, "--json", "--threads", str(threads), *given]))
+    with open(trace) as f:
+        events = [e for e in json.load(f)["traceEvents"] if e["ph"] == "X" and e["args"].get("products")]
+    return j["machine_gops"], j["machine_gbytes_per_s"], [(e["args"]["nodes"], e["args"]["products"], e["args"]["bytes"], e["dur"]) for e in events]
+
+
+def against_machine(profiles):
+    """Medians of the rounds: the machine's rates, its contractions, their mean share of the peak, and the share of the read rate of those that stream; None where there are none."""
+    peak, read = (statistics.median(p[i] for p in profiles) for i in (0, 1))
+    layers = [(*same[0][:3], max(1e-3, statistics.median(l[3] for l in same))) for same in zip(*(p[2] for p in profiles), strict=True)]
+    busy = [l for l in layers if l[1] > l[2]]
+    stream = [l for l in layers if l[1] <= l[2]]
+    shares = [2e-3 * l[1] / l[3] / peak for l in busy]
+    share = math.exp(sum(l[1] * math.log(s) for l, s in zip(busy, shares)) / sum(l[1] for l in busy)) if busy else None
+    rate = 1e-3 * sum(l[2] for l in stream) / sum(l[3] for l in stream) / read if stream else None
+    return dict(peak_gops=peak, read_gbytes_per_s=read, fma_share=share, read_share=rate, contractions=[dict(zip(("nodes", "products", "bytes", "us"), l)) for l in layers])
+
+
 def rounds(args, exe, model, row, threads):
-    """Of massc and each peer the medians in ms, a list of the rounds; and what massc takes to start."""
+    """Of massc and each peer the medians in ms, a list of the rounds; what massc takes to start; its profiles."""
     feed = feeds(model, row.batch, row.length, 1)
     peers = {p.key: p(model, threads, row) for p in args.peers}
     given = save(feed, args.out)
-    times, start = {k: [] for k in ("massc", *peers)}, []
+    times, start, profiles = {k: [] for k in ("massc", *peers)}, [], []
     for _ in range(args.rounds):
         time.sleep(BETWEEN_S)
         j = json.loads(run([exe, f"--bench={args.seconds}", "--json", "--threads", str(threads), *given]))
         times["massc"].append(j["median_ms"])
         start.append(j["start_ms"])
+        profiles.append(profiled(args, exe, threads, given))
         for key, peer in peers.items():
             time.sleep(BETWEEN_S)
             times[key].append(peer_median(peer, feed, args.seconds))
-    return times, start
+    return times, start, profiles
 
 
 def measure(args, row):
@@ -159,11 +186,16 @@ def measure(args, row):
     error = {b: errors(args, exe, model, replace(row, batch=b)) for b in sorted({row.batch, 4 if row.batch == 1 else 1})}
     found = []
     for threads in args.threads:
-        times, start = rounds(args, exe, model, row, threads)
+        times, start, profiles = rounds(args, exe, model, row, threads)
+        machine = against_machine(profiles)
         ms = {k: statistics.median(t) for k, t in times.items()}
         ratio = {k: statistics.median(y / x for x, y in zip(times["massc"], t)) for k, t in times.items() if k != "massc"}
-        found.append(dict(net=row.net, batch=row.batch, length=row.length, threads=threads, ms=ms, times_massc=ratio, start_ms=statistics.median(start), error=error, **facts))
+        found.append(dict(net=row.net, batch=row.batch, length=row.length, threads=threads, ms=ms, times_massc=ratio, start_ms=statistics.median(start), error=error, **machine, **facts))
         told = "".join(f"; {p.name} {ms[p.key]:.2f}, {ratio[p.key]:.2f} x" for p in args.peers)
+        if machine["fma_share"] is not None:
+            told += f"; contractions {machine['fma_share']:.2f} of {machine['peak_gops']:.0f} Gop/s"
+        if machine["read_share"] is not None:
+            told += f"; streams {machine['read_share']:.2f} of {machine['read_gbytes_per_s']:.1f} GB/s"
         print(f"{row}, {threads} thread{'s' if threads > 1 else ' '}: massc {ms['massc']:.2f} ms{told}; start {found[-1]['start_ms']:.0f} ms", flush=True)
     print("    " + summary(error, found, facts), flush=True)
     return found

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """tools/bench.py on small networks: every engine that is installed is measured, results are compared, wrong ones are told by the status. The figures themselves are nobody's here."""
-import importlib.util, json, os, sys
+import importlib.util, json, math, os, sys
 from e2e import *
 
 BENCH = os.path.join(TESTS, "..", "tools", "bench.py")
@@ -54,6 +54,23 @@ def table():
     told = run(sys.executable, BENCH, "--help").out
     for net in ("resnet152", "yolov3", "alexnet", "bert-base", "gpt2", "resnet50:batch=8", "bert-base:batch=8"):
         assert f" {net}" in told, told
+
+
+@case("contractions beside the FMA peak, streams beside the read rate: from the trace, weighted by multiplications")
+def machine():
+    j, done = bench("alexnet:width=8:hidden=64:classes=20", "--threads", "1", "--peers", "onnxruntime")
+    r, = j["rows"]
+    layers = {l["nodes"]: l for l in r["contractions"]}
+    conv = [l for n, l in layers.items() if "/Conv" in n]
+    dense = [l for n, l in layers.items() if "/Gemm" in n]
+    assert len(conv) == 5 and len(dense) == 3 and len(layers) == 8, layers.keys()
+    assert sorted(l["products"] for l in dense)[:2] == [64 * 20, 64 * 64], dense                # classifier.6 and .4
+    total = sum(l["products"] for l in conv)
+    share = math.prod((2e-3 * l["products"] / l["us"] / r["peak_gops"]) ** (l["products"] / total) for l in conv)
+    assert abs(r["fma_share"] / share - 1) < 1e-9, (r["fma_share"], share)
+    rate = sum(l["bytes"] for l in dense) / sum(l["us"] for l in dense) * 1e-3 / r["read_gbytes_per_s"]
+    assert abs(r["read_share"] / rate - 1) < 1e-9 and r["peak_gops"] > 0, (r["read_share"], rate)
+    assert f"contractions {r['fma_share']:.2f} of" in done.out and f"streams {r['read_share']:.2f} of" in done.out, done.out
 
 
 @case("an error above the bound: told, status 1")
