@@ -2,8 +2,8 @@
  * (chrome://tracing, Perfetto) of the last run. Steps are launches, copies, functions of the processor, and reading sizes (bind, with the planning that follows);
  * the steps of a loop's body count as often as they are done. Functions of the processor count no operations, for their work depends on the data.
  *
- * The floor of a step is the larger of operations over the rate of multiply-adds and bytes over the bandwidth of reading memory, both measured here on all of
- * the instance's threads. Activations and small weights come from caches, so memory-bound launches may beat this floor. */
+ * The floor of a step is the larger of operations over the rate of multiply-adds, by the vectors of the program's version, and bytes over the bandwidth of reading
+ * memory, both measured here on all of the instance's threads. Activations and small weights come from caches, so memory-bound launches may beat this floor. */
 #include "runtime/cli.h"
 #include <errno.h>
 #include <immintrin.h>
@@ -29,21 +29,22 @@ static void trace(void *arg, uint32_t step, int64_t start, int64_t end)
   p->events[p->n_events++] = (struct event){ step, start, end };
 }
 
-/* ---- what the machine reaches ---- */
-enum { CHAINS = 8, STEPS = 1 << 17, CHUNK_WORDS = 1 << 15, CHUNKS = 256 };
+/* ---- what the machine reaches ----
+ * Multiply-adds: chains that do not wait for each other. Two units of a latency of 4 ask for 8 of them, products and sums apart (SSE) for 12. Each is a variable: an array
+ * of them would stay in memory. */
+enum { CHAINS = 12, STEPS = 1 << 17, CHUNK_WORDS = 1 << 15, CHUNKS = 256 };
 #define FMA_KERNEL(name, isa, vec, set1, fma)                                                     \
   __attribute__((target(isa))) static void name(const union massrt_word *w, int64_t t0, int64_t t1, void *scratch) \
   {                                                                                               \
     (void)scratch;                                                                                \
     for (; t0 < t1; t0++) {                                                                       \
-      vec a[CHAINS], x = set1(0.5f);                                                              \
-      for (int i = 0; i < CHAINS; i++) a[i] = set1((float)i);                                     \
+      vec x = set1(0.5f), a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x, i = x, j = x, k = x, l = x; \
       for (int s = 0; s < STEPS; s++) {                                                           \
-        _Pragma("GCC unroll 8") for (int i = 0; i < CHAINS; i++) a[i] = fma(a[i], x, x);          \
-        __asm__ volatile("" ::: "memory");                                                        \
+        a = fma(a, x, x), b = fma(b, x, x), c = fma(c, x, x), d = fma(d, x, x), e = fma(e, x, x), f = fma(f, x, x); \
+        g = fma(g, x, x), h = fma(h, x, x), i = fma(i, x, x), j = fma(j, x, x), k = fma(k, x, x), l = fma(l, x, x); \
+        __asm__ volatile("" : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f), "+v"(g), "+v"(h), "+v"(i), "+v"(j), "+v"(k), "+v"(l)); \
       }                                                                                           \
-      for (int i = 1; i < CHAINS; i++) a[0] = fma(a[i], x, a[0]);                                 \
-      memcpy((char *)w[0].p + t0 * 64, &a[0], sizeof a[0]);                                       \
+      memcpy((char *)w[0].p + t0 * 64, &a, sizeof a);                                             \
     }                                                                                             \
   }
 static inline __m128 mul_add(__m128 a, __m128 b, __m128 c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
@@ -73,6 +74,7 @@ static double best_ns(struct cli *c, massrt_kernel_fn *fn, const union massrt_wo
 static bool measure_rates(struct cli *c, double *ops_per_ns, double *bytes_per_ns)
 {
   unsigned level = massrt_cpu_level();
+  if (c->x->v && c->x->v->level < level) level = c->x->v->level;
   int n = massrt_pool_threads(c->x->pool);
   size_t bytes = (size_t)CHUNKS * CHUNK_WORDS * 16;
   union massrt_word w[2] = { { .p = cli_alloc((uint64_t)(n < 64 ? 64 : n) * 64) }, { .p = cli_alloc(bytes) } };

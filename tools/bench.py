@@ -4,7 +4,7 @@ Without NET: the table, five networks and two of them at batch 8. A NET is NAME[
 One compilation per net (symbolic batch); engines in turn within each round, on as many threads; medians of the rounds' medians. A peer's figure is followed by how many times as long as massc
 it takes, above 1 massc is faster. Results of massc and of OpenVINO are compared with ONNX Runtime's, relative to the largest one; massc's error may be --error-bound at most, else the status is 1.
 
-In each round massc also runs once with --profile, on as many threads: it measures there what a loop of multiply-adds in registers (the widest vectors, eight chains a thread) and a loop that reads
+In each round massc also runs once with --profile, on as many threads: it measures there what a loop of multiply-adds in registers (the vectors that massc was compiled for, twelve chains a thread) and a loop that reads
 memory reach, and its trace tells the time and the multiplications of each contraction (by Winograd's transform those that it really does). Contractions: the mean of their shares of that FMA
 peak, geometric, weighted by multiplications. Streams: contractions with at most one multiplication for each byte that they must read (dense layers at batch 1), which the peak says nothing of:
 their bytes over their time, as a share of the rate of reading. Both from medians of the rounds."""
