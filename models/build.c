@@ -10,7 +10,7 @@ struct names { const char **v; uint32_t n, cap; };
 struct builder {
   struct mk_model *m;
   struct ir_arena *arena;
-  const struct mk_yaml *blocks;
+  const struct ir_yaml *blocks;
   const char **used;                 /* names of nodes and weights: a hash set */
   uint32_t n_used, cap_used, statements;
 };
@@ -54,7 +54,7 @@ static void bind(struct frame *f, const char *name, const char *value)
   f->scope.tensors.v[f->scope.tensors.n].name = name;
   f->scope.tensors.v[f->scope.tensors.n++].value = value;
 }
-static const char *lookup(const struct frame *f, const struct mk_yaml *at, const char *name)
+static const char *lookup(const struct frame *f, const struct ir_yaml *at, const char *name)
 {
   if (!*name) return "";             /* an optional operand that is left out */
   for (uint32_t i = 0; i < f->scope.tensors.n; i++)
@@ -63,12 +63,12 @@ static const char *lookup(const struct frame *f, const struct mk_yaml *at, const
   return NULL;
 }
 /* A name or a list of names; dflt where y is NULL. */
-static bool name_list(struct builder *b, const struct frame *f, const struct mk_yaml *y, const char *dflt, struct names *out)
+static bool name_list(struct builder *b, const struct frame *f, const struct ir_yaml *y, const char *dflt, struct names *out)
 {
-  unsigned n = y && y->kind == MK_SEQ ? y->n : 1;
+  unsigned n = y && y->kind == IR_YAML_SEQ ? y->n : 1;
   *out = (struct names){ IR_NEWN(b->arena, const char *, n), n, n };
   if (!y) { out->v[0] = dflt; return true; }
-  for (unsigned i = 0; i < n; i++) TRY((out->v[i] = mk_name(&f->scope, y->kind == MK_SEQ ? y->item[i] : y)));
+  for (unsigned i = 0; i < n; i++) TRY((out->v[i] = mk_name(&f->scope, y->kind == IR_YAML_SEQ ? y->item[i] : y)));
   return true;
 }
 
@@ -76,15 +76,15 @@ static bool name_list(struct builder *b, const struct frame *f, const struct mk_
 static const struct { const char *name; enum mk_elem e; } elems[] = {
   { "float", MK_F32 }, { "double", MK_F64 }, { "int64", MK_I64 }, { "int32", MK_I32 }, { "int8", MK_I8 }, { "uint8", MK_U8 }, { "bool", MK_BOOL },
 };
-static bool elem_of(const struct mk_yaml *y, enum mk_elem *out)
+static bool elem_of(const struct ir_yaml *y, enum mk_elem *out)
 {
   *out = MK_F32;
   if (!y) return true;
-  for (size_t i = 0; y->kind == MK_SCALAR && i < sizeof elems / sizeof *elems; i++)
+  for (size_t i = 0; y->kind == IR_YAML_SCALAR && i < sizeof elems / sizeof *elems; i++)
     if (!strcmp(elems[i].name, y->s)) { *out = elems[i].e; return true; }
   return mk_fail(y, "unknown element type (float, double, int64, int32, int8, uint8, bool)");
 }
-static bool weight_shape(const struct frame *f, const struct mk_yaml *y, struct mk_weight *w)
+static bool weight_shape(const struct frame *f, const struct ir_yaml *y, struct mk_weight *w)
 {
   struct mk_val d = { .kind = MK_LIST };
   if (y) TRY(mk_eval(&f->scope, y, &d));
@@ -101,7 +101,7 @@ static bool weight_shape(const struct frame *f, const struct mk_yaml *y, struct 
   if (!ir_mul64(w->elems, mk_elem_bytes(w->elem), &w->bytes)) return mk_fail(y, "the tensor is too large");
   return true;
 }
-static bool flatten(const struct mk_yaml *at, const struct mk_val *v, struct mk_val *out, int64_t room, int64_t *n)   /* list depth is bounded */
+static bool flatten(const struct ir_yaml *at, const struct mk_val *v, struct mk_val *out, int64_t room, int64_t *n)   /* list depth is bounded */
 {
   if (v->kind == MK_STR) return mk_fail(at, "a tensor holds numbers");
   if (v->kind == MK_LIST) {
@@ -112,7 +112,7 @@ static bool flatten(const struct mk_yaml *at, const struct mk_val *v, struct mk_
   out[(*n)++] = *v;
   return true;
 }
-static bool weight_values(struct builder *b, const struct frame *f, const struct mk_yaml *y, struct mk_weight *w)
+static bool weight_values(struct builder *b, const struct frame *f, const struct ir_yaml *y, struct mk_weight *w)
 {
   struct mk_val v, *all;
   int64_t n = 0;
@@ -133,11 +133,11 @@ static double fan_in(const struct mk_weight *w)
 }
 static double as_float(const struct mk_val *v) { return v->kind == MK_INT ? (double)v->i : v->f; }
 /* init: zeros | ones | he | lecun | {he: gain} | {lecun: gain} | {normal: [mean, deviation]} | {uniform: [from, to]} | {const: v} */
-static bool weight_init(const struct frame *f, const struct mk_yaml *y, double fan, struct mk_weight *w)
+static bool weight_init(const struct frame *f, const struct ir_yaml *y, double fan, struct mk_weight *w)
 {
-  const char *kind = !y ? "zeros" : y->kind == MK_SCALAR ? y->s : y->kind == MK_MAP && y->n == 1 ? y->key[0] : "";
+  const char *kind = !y ? "zeros" : y->kind == IR_YAML_SCALAR ? y->s : y->kind == IR_YAML_MAP && y->n == 1 ? y->key[0] : "";
   struct mk_val v = { .kind = MK_INT, .i = 1 };
-  if (y && y->kind == MK_MAP && y->n == 1) TRY(mk_eval(&f->scope, y->item[0], &v));
+  if (y && y->kind == IR_YAML_MAP && y->n == 1) TRY(mk_eval(&f->scope, y->item[0], &v));
   bool two = v.kind == MK_LIST && v.n == 2 && v.v[0].kind <= MK_FLOAT && v.v[1].kind <= MK_FLOAT, one = v.kind <= MK_FLOAT;
   w->init = MK_UNIFORM;
   if (!strcmp(kind, "zeros")) return true;
@@ -150,21 +150,21 @@ static bool weight_init(const struct frame *f, const struct mk_yaml *y, double f
   if (!strcmp(kind, "lecun") && one) { w->b = as_float(&v) * __builtin_sqrt(1 / fan); return true; }
   return mk_fail(y, "init must be zeros, ones, he, lecun, {he: gain}, {lecun: gain}, {normal: [mean, deviation]}, {uniform: [from, to]} or {const: value}");
 }
-static bool add_weight(struct builder *b, struct frame *f, const char *path, const char *key, const struct mk_yaml *y, const char **out_name)
+static bool add_weight(struct builder *b, struct frame *f, const char *path, const char *key, const struct ir_yaml *y, const char **out_name)
 {
   static const char *const keys[] = { "dims", "type", "init", "value", "fan", NULL };
   struct mk_weight w = { 0 };
-  const struct mk_yaml *fan = NULL, *value = NULL;
+  const struct ir_yaml *fan = NULL, *value = NULL;
   TRY(mk_yaml_keys(y, "a weight", keys));
-  TRY(elem_of(mk_yaml_get(y, "type"), &w.elem) && weight_shape(f, mk_yaml_get(y, "dims"), &w));
+  TRY(elem_of(ir_yaml_get(y, "type"), &w.elem) && weight_shape(f, ir_yaml_get(y, "dims"), &w));
   w.name = *out_name = path_join(b, path, key);
   if (!use_name(b, w.name)) return mk_fail(y, "a second tensor is called %s", w.name);
-  if ((value = mk_yaml_get(y, "value"))) TRY(weight_values(b, f, value, &w));
+  if ((value = ir_yaml_get(y, "value"))) TRY(weight_values(b, f, value, &w));
   else {
     struct mk_val v = { .kind = MK_FLOAT, .f = fan_in(&w) };
-    if ((fan = mk_yaml_get(y, "fan"))) TRY(mk_eval(&f->scope, fan, &v));
+    if ((fan = ir_yaml_get(y, "fan"))) TRY(mk_eval(&f->scope, fan, &v));
     if (v.kind > MK_FLOAT || as_float(&v) <= 0) return mk_fail(fan, "fan must be a positive number");
-    TRY(weight_init(f, mk_yaml_get(y, "init"), as_float(&v), &w));
+    TRY(weight_init(f, ir_yaml_get(y, "init"), as_float(&v), &w));
   }
   if (b->m->weights.n == MAX_NODES) return mk_fail(y, "more than %d weights", MAX_NODES);
   ir_push(b->arena, &b->m->weights, w);
@@ -173,27 +173,27 @@ static bool add_weight(struct builder *b, struct frame *f, const char *path, con
 
 /* ---- nodes ---- */
 /* An attribute that is a tensor: {value, dims, type} */
-static bool attr_tensor(struct builder *b, const struct frame *f, const struct mk_yaml *y, struct mk_attr *a)
+static bool attr_tensor(struct builder *b, const struct frame *f, const struct ir_yaml *y, struct mk_attr *a)
 {
   static const char *const keys[] = { "dims", "type", "value", NULL };
-  const struct mk_yaml *value = mk_yaml_get(y, "value");
+  const struct ir_yaml *value = ir_yaml_get(y, "value");
   struct mk_weight *w = IR_NEW(b->arena, struct mk_weight);
   TRY(mk_yaml_keys(y, "a tensor", keys));
   if (!value) return mk_fail(y, "a tensor in an attribute needs its value");
-  TRY(elem_of(mk_yaml_get(y, "type"), &w->elem) && weight_shape(f, mk_yaml_get(y, "dims"), w) && weight_values(b, f, value, w));
+  TRY(elem_of(ir_yaml_get(y, "type"), &w->elem) && weight_shape(f, ir_yaml_get(y, "dims"), w) && weight_values(b, f, value, w));
   a->tensor = w;
   return true;
 }
-static bool node_attrs(struct builder *b, const struct frame *f, const struct mk_yaml *y, struct mk_node *n)
+static bool node_attrs(struct builder *b, const struct frame *f, const struct ir_yaml *y, struct mk_node *n)
 {
   if (!y) return true;
-  if (y->kind != MK_MAP) return mk_fail(y, "attrs must be a map");
+  if (y->kind != IR_YAML_MAP) return mk_fail(y, "attrs must be a map");
   n->n_attr = y->n;
   n->attr = IR_NEWN(b->arena, struct mk_attr, y->n);
   for (unsigned i = 0; i < y->n; i++) {
     struct mk_val *v = &n->attr[i].v;
     n->attr[i].key = y->key[i];
-    if (y->item[i]->kind == MK_MAP) {
+    if (y->item[i]->kind == IR_YAML_MAP) {
       TRY(attr_tensor(b, f, y->item[i], &n->attr[i]));
       continue;
     }
@@ -203,7 +203,7 @@ static bool node_attrs(struct builder *b, const struct frame *f, const struct mk
   }
   return true;
 }
-static bool node_operands(const struct frame *f, const struct mk_yaml *y, const struct names *in, struct mk_node *n)
+static bool node_operands(const struct frame *f, const struct ir_yaml *y, const struct names *in, struct mk_node *n)
 {
   n->n_in = in->n;
   n->in = in->v;
@@ -211,31 +211,31 @@ static bool node_operands(const struct frame *f, const struct mk_yaml *y, const 
   return true;
 }
 /* {op, name, in, out, attrs, weights, domain}: without `in`, x and then the weights */
-static bool run_op(struct builder *b, struct frame *f, const struct mk_yaml *y)
+static bool run_op(struct builder *b, struct frame *f, const struct ir_yaml *y)
 {
   static const char *const keys[] = { "op", "name", "in", "out", "attrs", "weights", "domain", NULL };
-  const struct mk_yaml *weights = mk_yaml_get(y, "weights"), *name = mk_yaml_get(y, "name"), *domain = mk_yaml_get(y, "domain");
+  const struct ir_yaml *weights = ir_yaml_get(y, "weights"), *name = ir_yaml_get(y, "name"), *domain = ir_yaml_get(y, "domain");
   struct mk_node n = { .domain = "" };
   struct names in, out;
   TRY(mk_yaml_keys(y, "a node", keys));
-  TRY((n.op = mk_name(&f->scope, mk_yaml_get(y, "op"))));
+  TRY((n.op = mk_name(&f->scope, ir_yaml_get(y, "op"))));
   if (domain) TRY((n.domain = mk_name(&f->scope, domain)));
   const char *own = "";
   if (name) TRY((own = mk_name(&f->scope, name)));
   const char *path = path_join(b, f->path, own);
-  if (weights && weights->kind != MK_MAP) return mk_fail(weights, "weights must be a map");
-  TRY(name_list(b, f, mk_yaml_get(y, "in"), "x", &in) && name_list(b, f, mk_yaml_get(y, "out"), "x", &out));
+  if (weights && weights->kind != IR_YAML_MAP) return mk_fail(weights, "weights must be a map");
+  TRY(name_list(b, f, ir_yaml_get(y, "in"), "x", &in) && name_list(b, f, ir_yaml_get(y, "out"), "x", &out));
   for (unsigned i = 0; weights && i < weights->n; i++) {
     const char *value;
     TRY(add_weight(b, f, path, weights->key[i], weights->item[i], &value));
     bind(f, weights->key[i], value);
   }
-  if (!mk_yaml_get(y, "in") && weights) {
+  if (!ir_yaml_get(y, "in") && weights) {
     in = (struct names){ IR_NEWN(b->arena, const char *, weights->n + 1), weights->n + 1, 0 };
     in.v[0] = "x";
     for (unsigned i = 0; i < weights->n; i++) in.v[i + 1] = weights->key[i];
   }
-  TRY(node_operands(f, y, &in, &n) && node_attrs(b, f, mk_yaml_get(y, "attrs"), &n));
+  TRY(node_operands(f, y, &in, &n) && node_attrs(b, f, ir_yaml_get(y, "attrs"), &n));
   n.name = unique(b, *path ? ir_arena_printf(b->arena, "%s/%s", path, n.op) : n.op);
   n.n_out = out.n;
   n.out = IR_NEWN(b->arena, const char *, out.n);
@@ -249,35 +249,35 @@ static bool run_op(struct builder *b, struct frame *f, const struct mk_yaml *y)
 }
 
 /* ---- statements ---- */
-static bool run_body(struct builder *b, struct frame *f, const struct mk_yaml *body, unsigned depth);
-static bool bind_params(struct frame *inner, const struct frame *outer, const struct mk_yaml *use, const struct mk_yaml *params)
+static bool run_body(struct builder *b, struct frame *f, const struct ir_yaml *body, unsigned depth);
+static bool bind_params(struct frame *inner, const struct frame *outer, const struct ir_yaml *use, const struct ir_yaml *params)
 {
-  const struct mk_yaml *with = mk_yaml_get(use, "with");
-  if (with && with->kind != MK_MAP) return mk_fail(with, "with must be a map");
+  const struct ir_yaml *with = ir_yaml_get(use, "with");
+  if (with && with->kind != IR_YAML_MAP) return mk_fail(with, "with must be a map");
   for (unsigned i = 0; with && i < with->n; i++)
-    if (!mk_yaml_get(params, with->key[i])) return mk_fail(with->item[i], "the block has no parameter %s", with->key[i]);
+    if (!ir_yaml_get(params, with->key[i])) return mk_fail(with->item[i], "the block has no parameter %s", with->key[i]);
   for (unsigned i = 0; params && i < params->n; i++) {
-    const struct mk_yaml *given = mk_yaml_get(with, params->key[i]), *dflt = params->item[i];
+    const struct ir_yaml *given = ir_yaml_get(with, params->key[i]), *dflt = params->item[i];
     struct mk_val v;
     if (given) TRY(mk_eval(&outer->scope, given, &v));
-    else if (dflt->kind == MK_SCALAR && !*dflt->s && !dflt->quoted) return mk_fail(use, "the block needs its parameter %s", params->key[i]);
+    else if (dflt->kind == IR_YAML_SCALAR && !*dflt->s && !dflt->quoted) return mk_fail(use, "the block needs its parameter %s", params->key[i]);
     else TRY(mk_eval(&inner->scope, dflt, &v));
     mk_scope_set(&inner->scope, params->key[i], v);
   }
   return true;
 }
 /* {use: BLOCK, name, in, out, with: {parameter: value}} */
-static bool run_use(struct builder *b, struct frame *f, const struct mk_yaml *y, unsigned depth)
+static bool run_use(struct builder *b, struct frame *f, const struct ir_yaml *y, unsigned depth)
 {
   static const char *const keys[] = { "use", "name", "in", "out", "with", NULL }, *const block_keys[] = { "params", "in", "out", "body", NULL };
   TRY(mk_yaml_keys(y, "a use", keys));
-  const char *block = mk_name(&f->scope, mk_yaml_get(y, "use"));
+  const char *block = mk_name(&f->scope, ir_yaml_get(y, "use"));
   TRY(block);
-  const struct mk_yaml *def = mk_yaml_get(b->blocks, block), *name = mk_yaml_get(y, "name"), *body, *params;
+  const struct ir_yaml *def = ir_yaml_get(b->blocks, block), *name = ir_yaml_get(y, "name"), *body, *params;
   if (!def) return mk_fail(y, "no block is called %s", block);
   TRY(mk_yaml_keys(def, "a block", block_keys));
-  if (!(body = mk_yaml_get(def, "body"))) return mk_fail(def, "a block needs a body");
-  if ((params = mk_yaml_get(def, "params")) && params->kind != MK_MAP) return mk_fail(params, "params must be a map");
+  if (!(body = ir_yaml_get(def, "body"))) return mk_fail(def, "a block needs a body");
+  if ((params = ir_yaml_get(def, "params")) && params->kind != IR_YAML_MAP) return mk_fail(params, "params must be a map");
   if (f->uses == MAX_USES) return mk_fail(y, "blocks use blocks more than %d deep", MAX_USES);
   const struct mk_scope *top = &f->scope;
   while (top->parent) top = top->parent;
@@ -286,7 +286,7 @@ static bool run_use(struct builder *b, struct frame *f, const struct mk_yaml *y,
   struct frame inner = { { .arena = b->arena, .parent = top }, path_join(b, f->path, own), f->uses + 1 };
   struct names from, to;
   TRY(bind_params(&inner, f, y, params));
-  TRY(name_list(b, f, mk_yaml_get(y, "in"), "x", &from) && name_list(b, &inner, mk_yaml_get(def, "in"), "x", &to));
+  TRY(name_list(b, f, ir_yaml_get(y, "in"), "x", &from) && name_list(b, &inner, ir_yaml_get(def, "in"), "x", &to));
   if (from.n != to.n) return mk_fail(y, "the block takes %u tensors, not %u", to.n, from.n);
   for (unsigned i = 0; i < to.n; i++) {
     const char *v = lookup(f, y, from.v[i]);
@@ -294,7 +294,7 @@ static bool run_use(struct builder *b, struct frame *f, const struct mk_yaml *y,
     bind(&inner, to.v[i], v);
   }
   TRY(run_body(b, &inner, body, depth + 1));
-  TRY(name_list(b, &inner, mk_yaml_get(def, "out"), "x", &from) && name_list(b, f, mk_yaml_get(y, "out"), "x", &to));
+  TRY(name_list(b, &inner, ir_yaml_get(def, "out"), "x", &from) && name_list(b, f, ir_yaml_get(y, "out"), "x", &to));
   if (from.n != to.n) return mk_fail(y, "the block gives %u tensors, not %u", from.n, to.n);
   for (unsigned i = 0; i < to.n; i++) {
     const char *v = lookup(&inner, def, from.v[i]);
@@ -304,13 +304,13 @@ static bool run_use(struct builder *b, struct frame *f, const struct mk_yaml *y,
   return true;
 }
 /* {for: {i: 3 or a list}, body} */
-static bool run_for(struct builder *b, struct frame *f, const struct mk_yaml *y, unsigned depth)
+static bool run_for(struct builder *b, struct frame *f, const struct ir_yaml *y, unsigned depth)
 {
   static const char *const keys[] = { "for", "body", NULL };
-  const struct mk_yaml *over = mk_yaml_get(y, "for"), *body = mk_yaml_get(y, "body");
+  const struct ir_yaml *over = ir_yaml_get(y, "for"), *body = ir_yaml_get(y, "body");
   struct mk_val v;
   TRY(mk_yaml_keys(y, "a loop", keys));
-  if (over->kind != MK_MAP || over->n != 1 || !body) return mk_fail(y, "a loop is {for: {name: count or list}, body: [..]}");
+  if (over->kind != IR_YAML_MAP || over->n != 1 || !body) return mk_fail(y, "a loop is {for: {name: count or list}, body: [..]}");
   TRY(mk_eval(&f->scope, over->item[0], &v));
   if (v.kind != MK_LIST && (v.kind != MK_INT || v.i < 0)) return mk_fail(over, "a loop needs a count or a list");
   int64_t n = v.kind == MK_LIST ? v.n : v.i;
@@ -322,20 +322,20 @@ static bool run_for(struct builder *b, struct frame *f, const struct mk_yaml *y,
   return true;
 }
 /* {if: condition, then, else} */
-static bool run_if(struct builder *b, struct frame *f, const struct mk_yaml *y, unsigned depth)
+static bool run_if(struct builder *b, struct frame *f, const struct ir_yaml *y, unsigned depth)
 {
   static const char *const keys[] = { "if", "then", "else", NULL };
   int64_t v;
-  TRY(mk_yaml_keys(y, "a condition", keys) && mk_eval_int(&f->scope, mk_yaml_get(y, "if"), &v));
-  const struct mk_yaml *body = mk_yaml_get(y, v ? "then" : "else");
+  TRY(mk_yaml_keys(y, "a condition", keys) && mk_eval_int(&f->scope, ir_yaml_get(y, "if"), &v));
+  const struct ir_yaml *body = ir_yaml_get(y, v ? "then" : "else");
   return !body || run_body(b, f, body, depth + 1);
 }
-static bool run_set(struct frame *f, const struct mk_yaml *y)
+static bool run_set(struct frame *f, const struct ir_yaml *y)
 {
   static const char *const keys[] = { "set", NULL };
-  const struct mk_yaml *set = mk_yaml_get(y, "set");
+  const struct ir_yaml *set = ir_yaml_get(y, "set");
   TRY(mk_yaml_keys(y, "an assignment", keys));
-  if (set->kind != MK_MAP) return mk_fail(set, "set must be a map");
+  if (set->kind != IR_YAML_MAP) return mk_fail(set, "set must be a map");
   for (unsigned i = 0; i < set->n; i++) {
     struct mk_val v;
     TRY(mk_eval(&f->scope, set->item[i], &v));
@@ -344,13 +344,13 @@ static bool run_set(struct frame *f, const struct mk_yaml *y)
   return true;
 }
 /* {weights: {..}, name}: tensors that later statements share */
-static bool run_weights(struct builder *b, struct frame *f, const struct mk_yaml *y)
+static bool run_weights(struct builder *b, struct frame *f, const struct ir_yaml *y)
 {
   static const char *const keys[] = { "weights", "name", NULL };
-  const struct mk_yaml *w = mk_yaml_get(y, "weights"), *name = mk_yaml_get(y, "name");
+  const struct ir_yaml *w = ir_yaml_get(y, "weights"), *name = ir_yaml_get(y, "name");
   const char *own = "", *value;
   TRY(mk_yaml_keys(y, "weights", keys));
-  if (w->kind != MK_MAP) return mk_fail(w, "weights must be a map");
+  if (w->kind != IR_YAML_MAP) return mk_fail(w, "weights must be a map");
   if (name) TRY((own = mk_name(&f->scope, name)));
   for (unsigned i = 0; i < w->n; i++) {
     TRY(add_weight(b, f, path_join(b, f->path, own), w->key[i], w->item[i], &value));
@@ -358,70 +358,70 @@ static bool run_weights(struct builder *b, struct frame *f, const struct mk_yaml
   }
   return true;
 }
-static bool run_body(struct builder *b, struct frame *f, const struct mk_yaml *body, unsigned depth)
+static bool run_body(struct builder *b, struct frame *f, const struct ir_yaml *body, unsigned depth)
 {
-  if (body->kind != MK_SEQ) return mk_fail(body, "a body is a list of statements");
+  if (body->kind != IR_YAML_SEQ) return mk_fail(body, "a body is a list of statements");
   if (depth > MAX_BODIES) return mk_fail(body, "statements are nested more than %d deep", MAX_BODIES);
   for (unsigned i = 0; i < body->n; i++) {
-    const struct mk_yaml *y = body->item[i];
+    const struct ir_yaml *y = body->item[i];
     if (++b->statements > MAX_STATEMENTS) return mk_fail(y, "more than %d statements run", MAX_STATEMENTS);
-    if (mk_yaml_get(y, "op")) TRY(run_op(b, f, y));
-    else if (mk_yaml_get(y, "use")) TRY(run_use(b, f, y, depth));
-    else if (mk_yaml_get(y, "for")) TRY(run_for(b, f, y, depth));
-    else if (mk_yaml_get(y, "if")) TRY(run_if(b, f, y, depth));
-    else if (mk_yaml_get(y, "set")) TRY(run_set(f, y));
-    else if (mk_yaml_get(y, "weights")) TRY(run_weights(b, f, y));
+    if (ir_yaml_get(y, "op")) TRY(run_op(b, f, y));
+    else if (ir_yaml_get(y, "use")) TRY(run_use(b, f, y, depth));
+    else if (ir_yaml_get(y, "for")) TRY(run_for(b, f, y, depth));
+    else if (ir_yaml_get(y, "if")) TRY(run_if(b, f, y, depth));
+    else if (ir_yaml_get(y, "set")) TRY(run_set(f, y));
+    else if (ir_yaml_get(y, "weights")) TRY(run_weights(b, f, y));
     else return mk_fail(y, "a statement has one of the keys op, use, for, if, set, weights");
   }
   return true;
 }
 
 /* ---- the file ---- */
-static struct mk_yaml *merge(struct ir_arena *a, struct mk_yaml *base, struct mk_yaml *over)   /* base's keys first, over's values */
+static struct ir_yaml *merge(struct ir_arena *a, struct ir_yaml *base, struct ir_yaml *over)   /* base's keys first, over's values */
 {
-  struct mk_yaml *m = IR_NEW(a, struct mk_yaml);
-  if (!base || base->kind != MK_MAP || over->kind != MK_MAP) return over;
+  struct ir_yaml *m = IR_NEW(a, struct ir_yaml);
+  if (!base || base->kind != IR_YAML_MAP || over->kind != IR_YAML_MAP) return over;
   *m = *over;
   m->n = 0;
   m->key = IR_NEWN(a, const char *, base->n + over->n);
-  m->item = IR_NEWN(a, struct mk_yaml *, base->n + over->n);
+  m->item = IR_NEWN(a, struct ir_yaml *, base->n + over->n);
   for (unsigned i = 0; i < base->n; i++) {
-    struct mk_yaml *o = mk_yaml_get(over, base->key[i]);
+    struct ir_yaml *o = ir_yaml_get(over, base->key[i]);
     m->key[m->n] = base->key[i];
     m->item[m->n++] = o ? o : base->item[i];
   }
   for (unsigned i = 0; i < over->n; i++)
-    if (!mk_yaml_get(base, over->key[i])) { m->key[m->n] = over->key[i]; m->item[m->n++] = over->item[i]; }
+    if (!ir_yaml_get(base, over->key[i])) { m->key[m->n] = over->key[i]; m->item[m->n++] = over->item[i]; }
   return m;
 }
 /* The file on top of its base: params and blocks are merged, other keys replaced. */
-static struct mk_yaml *load(struct ir_arena *a, const char *path, unsigned depth)
+static struct ir_yaml *load(struct ir_arena *a, const char *path, unsigned depth)
 {
-  struct mk_yaml *y = mk_yaml_read(a, path), *base;
+  struct ir_yaml *y = mk_yaml_read(a, path), *base;
   static const char *const keys[] = { "base", "opset", "params", "inputs", "outputs", "blocks", "body", NULL };
   if (!y || !mk_yaml_keys(y, "a model", keys)) return NULL;
-  struct mk_yaml *name = mk_yaml_get(y, "base");
+  struct ir_yaml *name = ir_yaml_get(y, "base");
   if (!name) return y;
-  if (name->kind != MK_SCALAR || depth == MAX_BASES) { mk_fail(name, "base must be a file, at most %d deep", MAX_BASES); return NULL; }
+  if (name->kind != IR_YAML_SCALAR || depth == MAX_BASES) { mk_fail(name, "base must be a file, at most %d deep", MAX_BASES); return NULL; }
   const char *slash = strrchr(path, '/');
   base = load(a, slash ? ir_arena_printf(a, "%.*s/%s", (int)(slash - path), path, name->s) : name->s, depth + 1);
   if (!base) return NULL;
-  struct mk_yaml *m = merge(a, base, y);
+  struct ir_yaml *m = merge(a, base, y);
   for (unsigned i = 0; i < m->n; i++)
-    if (!strcmp(m->key[i], "params") || !strcmp(m->key[i], "blocks")) m->item[i] = merge(a, mk_yaml_get(base, m->key[i]), m->item[i]);
+    if (!strcmp(m->key[i], "params") || !strcmp(m->key[i], "blocks")) m->item[i] = merge(a, ir_yaml_get(base, m->key[i]), m->item[i]);
   return m;
 }
-static bool set_params(struct frame *f, const struct mk_yaml *params, const struct mk_yaml *file, struct mk_override *o, unsigned n)
+static bool set_params(struct frame *f, const struct ir_yaml *params, const struct ir_yaml *file, struct mk_override *o, unsigned n)
 {
-  if (params && params->kind != MK_MAP) return mk_fail(params, "params must be a map");
+  if (params && params->kind != IR_YAML_MAP) return mk_fail(params, "params must be a map");
   for (unsigned i = 0; params && i < params->n; i++) {
     struct mk_val v;
-    const struct mk_yaml *y = params->item[i];
+    const struct ir_yaml *y = params->item[i];
     struct mk_override *given = NULL;
     for (unsigned j = 0; j < n; j++)
       if (!strcmp(o[j].key, params->key[i])) { given = &o[j]; given->used = true; }
     if (given && strspn(given->text, "-0123456789.[")) {
-      struct mk_yaml at = { .file = given->key, .line = 1 };
+      struct ir_yaml at = { .file = given->key, .line = 1 };
       TRY(mk_eval_text(&f->scope, &at, given->text, &v));
     } else if (given) v = (struct mk_val){ .kind = MK_STR, .s = given->text };
     else TRY(mk_eval(&f->scope, y, &v));
@@ -438,11 +438,11 @@ static bool set_params(struct frame *f, const struct mk_yaml *params, const stru
   }
   return true;
 }
-static bool set_opsets(struct builder *b, struct frame *f, const struct mk_yaml *file)
+static bool set_opsets(struct builder *b, struct frame *f, const struct ir_yaml *file)
 {
-  const struct mk_yaml *y = mk_yaml_get(file, "opset");
+  const struct ir_yaml *y = ir_yaml_get(file, "opset");
   struct mk_opset o = { "", 17 };
-  if (y && y->kind == MK_MAP) {
+  if (y && y->kind == IR_YAML_MAP) {
     for (unsigned i = 0; i < y->n; i++) {
       o.domain = y->key[i];
       TRY(mk_eval_int(&f->scope, y->item[i], &o.version));
@@ -454,13 +454,13 @@ static bool set_opsets(struct builder *b, struct frame *f, const struct mk_yaml 
   ir_push(b->arena, &b->m->opsets, o);
   return true;
 }
-static bool read_io(const struct frame *f, const struct mk_yaml *y, struct mk_io *io)
+static bool read_io(const struct frame *f, const struct ir_yaml *y, struct mk_io *io)
 {
   static const char *const keys[] = { "name", "type", "dims", "value", NULL };
   struct mk_val d;
   TRY(mk_yaml_keys(y, "an input or output", keys));
-  if (!mk_yaml_get(y, "name") || !mk_yaml_get(y, "dims")) return mk_fail(y, "an input or output needs name and dims");
-  TRY((io->name = mk_name(&f->scope, mk_yaml_get(y, "name"))) && elem_of(mk_yaml_get(y, "type"), &io->elem) && mk_eval(&f->scope, mk_yaml_get(y, "dims"), &d));
+  if (!ir_yaml_get(y, "name") || !ir_yaml_get(y, "dims")) return mk_fail(y, "an input or output needs name and dims");
+  TRY((io->name = mk_name(&f->scope, ir_yaml_get(y, "name"))) && elem_of(ir_yaml_get(y, "type"), &io->elem) && mk_eval(&f->scope, ir_yaml_get(y, "dims"), &d));
   if (d.kind != MK_LIST || d.n > MAX_RANK) return mk_fail(y, "dims must be a list of at most %d", MAX_RANK);
   for (unsigned i = 0; i < d.n; i++)
     if ((d.v[i].kind != MK_INT && d.v[i].kind != MK_STR) || (d.v[i].kind == MK_INT && d.v[i].i < 0)) return mk_fail(y, "dim %u must be a number or a name", i);
@@ -468,10 +468,10 @@ static bool read_io(const struct frame *f, const struct mk_yaml *y, struct mk_io
   io->dim = d.v;
   return true;
 }
-static bool add_inputs(struct builder *b, struct frame *f, const struct mk_yaml *file)
+static bool add_inputs(struct builder *b, struct frame *f, const struct ir_yaml *file)
 {
-  const struct mk_yaml *y = mk_yaml_get(file, "inputs");
-  if (!y || y->kind != MK_SEQ) return mk_fail(y ? y : file, "a model needs a list of inputs");
+  const struct ir_yaml *y = ir_yaml_get(file, "inputs");
+  if (!y || y->kind != IR_YAML_SEQ) return mk_fail(y ? y : file, "a model needs a list of inputs");
   for (unsigned i = 0; i < y->n; i++) {
     struct mk_io io = { 0 };
     TRY(read_io(f, y->item[i], &io));
@@ -482,13 +482,13 @@ static bool add_inputs(struct builder *b, struct frame *f, const struct mk_yaml 
   return true;
 }
 /* Outputs keep the names that the YAML gives them: the node that makes the value is told; what no node makes, or is an output already, is copied. */
-static bool add_outputs(struct builder *b, struct frame *f, const struct mk_yaml *file)
+static bool add_outputs(struct builder *b, struct frame *f, const struct ir_yaml *file)
 {
-  const struct mk_yaml *y = mk_yaml_get(file, "outputs");
-  if (!y || y->kind != MK_SEQ) return mk_fail(y ? y : file, "a model needs a list of outputs");
+  const struct ir_yaml *y = ir_yaml_get(file, "outputs");
+  if (!y || y->kind != IR_YAML_SEQ) return mk_fail(y ? y : file, "a model needs a list of outputs");
   for (unsigned i = 0; i < y->n; i++) {
     struct mk_io io = { 0 };
-    const struct mk_yaml *name = mk_yaml_get(y->item[i], "value");
+    const struct ir_yaml *name = ir_yaml_get(y->item[i], "value");
     TRY(read_io(f, y->item[i], &io));
     const char *from = name ? mk_name(&f->scope, name) : "x", *value = from ? lookup(f, y->item[i], from) : NULL, **def = NULL;
     TRY(value);
@@ -518,14 +518,14 @@ static bool add_outputs(struct builder *b, struct frame *f, const struct mk_yaml
 struct mk_model *mk_build(struct ir_arena *a, const char *path, const char *name, struct mk_override *o, unsigned n)
 {
   struct builder b = { .arena = a, .m = IR_NEW(a, struct mk_model) };
-  struct mk_yaml *file = load(a, path, 0);
+  struct ir_yaml *file = load(a, path, 0);
   if (!file) return NULL;
   struct frame f = { { .arena = a }, "", 0 };
-  const struct mk_yaml *body = mk_yaml_get(file, "body");
-  b.blocks = mk_yaml_get(file, "blocks");
+  const struct ir_yaml *body = ir_yaml_get(file, "body");
+  b.blocks = ir_yaml_get(file, "blocks");
   b.m->arena = a;
   b.m->name = name;
   if (!body) { mk_fail(file, "a model needs a body"); return NULL; }
-  bool ok = set_params(&f, mk_yaml_get(file, "params"), file, o, n) && set_opsets(&b, &f, file) && add_inputs(&b, &f, file) && run_body(&b, &f, body, 0) && add_outputs(&b, &f, file);
+  bool ok = set_params(&f, ir_yaml_get(file, "params"), file, o, n) && set_opsets(&b, &f, file) && add_inputs(&b, &f, file) && run_body(&b, &f, body, 0) && add_outputs(&b, &f, file);
   return ok ? b.m : NULL;
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum { MAX_NEST = 48, MAX_ITEMS = 1 << 20 };
-struct ex { const char *s; const struct mk_scope *scope; const struct mk_yaml *at; unsigned depth; };
+struct ex { const char *s; const struct mk_scope *scope; const struct ir_yaml *at; unsigned depth; };
 
 void mk_scope_set(struct mk_scope *s, const char *name, struct mk_val v)
 {
@@ -132,7 +132,7 @@ static bool eat(struct ex *x, const char *w)
   x->s += n;
   return true;
 }
-bool mk_list_depth(const struct mk_yaml *at, struct mk_val *l)
+bool mk_list_depth(const struct ir_yaml *at, struct mk_val *l)
 {
   l->depth = 1;
   for (unsigned i = 0; i < l->n; i++)
@@ -276,7 +276,7 @@ static bool or_expr(struct ex *x, struct mk_val *out)
   x->depth--;
   return true;
 }
-bool mk_eval_text(const struct mk_scope *s, const struct mk_yaml *at, const char *text, struct mk_val *out)
+bool mk_eval_text(const struct mk_scope *s, const struct ir_yaml *at, const char *text, struct mk_val *out)
 {
   struct ex x = { text, s, at, 0 };
   *out = (struct mk_val){ 0 };
@@ -300,10 +300,10 @@ void mk_val_print(struct ir_buf *b, const struct mk_val *v)
     ir_buf_printf(b, "]");
   }
 }
-const char *mk_name(const struct mk_scope *s, const struct mk_yaml *y)
+const char *mk_name(const struct mk_scope *s, const struct ir_yaml *y)
 {
   struct ir_buf b = { 0 };
-  const char *p = y->kind == MK_SCALAR ? y->s : NULL, *name = NULL;
+  const char *p = y->kind == IR_YAML_SCALAR ? y->s : NULL, *name = NULL;
   if (!p) { mk_fail(y, "expected a name"); return NULL; }
   ir_buf_add(&b, "", 0);
   while (*p) {
@@ -320,18 +320,18 @@ done:
   ir_buf_deinit(&b);
   return name;
 }
-bool mk_eval(const struct mk_scope *s, const struct mk_yaml *y, struct mk_val *out)
+bool mk_eval(const struct mk_scope *s, const struct ir_yaml *y, struct mk_val *out)
 {
-  if (y->kind == MK_MAP) return mk_fail(y, "expected a value, found a map");
-  if (y->kind == MK_SCALAR && !y->quoted) return mk_eval_text(s, y, y->s, out);
-  *out = (struct mk_val){ .kind = y->kind == MK_SEQ ? MK_LIST : MK_STR };
-  if (y->kind == MK_SCALAR) return (out->s = mk_name(s, y)) != NULL;
+  if (y->kind == IR_YAML_MAP) return mk_fail(y, "expected a value, found a map");
+  if (y->kind == IR_YAML_SCALAR && !y->quoted) return mk_eval_text(s, y, y->s, out);
+  *out = (struct mk_val){ .kind = y->kind == IR_YAML_SEQ ? MK_LIST : MK_STR };
+  if (y->kind == IR_YAML_SCALAR) return (out->s = mk_name(s, y)) != NULL;
   out->n = y->n;
   out->v = IR_NEWN(s->arena, struct mk_val, y->n);
   for (unsigned i = 0; i < y->n; i++) TRY(mk_eval(s, y->item[i], &out->v[i]));
   return mk_list_depth(y, out);
 }
-bool mk_eval_int(const struct mk_scope *s, const struct mk_yaml *y, int64_t *out)
+bool mk_eval_int(const struct mk_scope *s, const struct ir_yaml *y, int64_t *out)
 {
   struct mk_val v;
   TRY(mk_eval(s, y, &v));

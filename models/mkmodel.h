@@ -1,28 +1,17 @@
 /* models: networks as YAML, and the generator that turns them into ONNX files with seeded weights (models/README.md describes the language).
  *
  * Owns: the YAML files, the little language in them, weight initialisation, writing ONNX's wire format.
- * Needs: ir/base, libyaml.  Never: knows a network's name, or what an operator means: a statement becomes a node as it stands.
+ * Needs: ir/base.  Never: knows a network's name, or what an operator means: a statement becomes a node as it stands.
  * Everything lives in one arena until the program ends. A mistake is reported once, as FILE:LINE: text, where it is found; then false or NULL is passed up. */
 #ifndef MASSC_MKMODEL_H
 #define MASSC_MKMODEL_H
-#include "ir/base/base.h"
+#include "ir/base/yaml_tree.h"
 
-/* ---- the tree of a YAML file (yaml.c) ---- */
-struct mk_yaml {
-  enum { MK_SCALAR, MK_SEQ, MK_MAP } kind;
-  const char *file;
-  unsigned line;
-  bool quoted;                       /* SCALAR: a string; else an expression */
-  const char *s;
-  unsigned n;
-  const char **key;                  /* MAP */
-  struct mk_yaml **item;
-};
-struct mk_yaml *mk_yaml_read(struct ir_arena *a, const char *path);             /* NULL: reported */
-struct mk_yaml *mk_yaml_get(const struct mk_yaml *map, const char *key);        /* NULL: absent */
+/* ---- YAML files (yaml.c) ---- */
+struct ir_yaml *mk_yaml_read(struct ir_arena *a, const char *path);             /* NULL: reported */
 /* Every key of map is one of keys (NULL-terminated); what: for the message. */
-bool mk_yaml_keys(const struct mk_yaml *map, const char *what, const char *const *keys);
-bool mk_fail(const struct mk_yaml *at, const char *fmt, ...) __attribute__((format(printf, 2, 3)));   /* always false */
+bool mk_yaml_keys(const struct ir_yaml *map, const char *what, const char *const *keys);
+bool mk_fail(const struct ir_yaml *at, const char *fmt, ...) __attribute__((format(printf, 2, 3)));   /* always false */
 
 /* ---- values and expressions (expr.c) ---- */
 struct mk_val { enum { MK_INT, MK_FLOAT, MK_STR, MK_LIST } kind; int64_t i; double f; const char *s; unsigned n, depth /* of lists in lists */; struct mk_val *v; };
@@ -36,12 +25,12 @@ struct mk_scope {                    /* variables; and tensors, by the names tha
 void mk_scope_set(struct mk_scope *s, const char *name, struct mk_val v);
 const struct mk_val *mk_scope_find(const struct mk_scope *s, const char *name);
 /* The value of a node: an unquoted scalar is an expression, a quoted one a string with {expression} replaced, a sequence a list. */
-bool mk_eval(const struct mk_scope *s, const struct mk_yaml *y, struct mk_val *out);
-bool mk_eval_text(const struct mk_scope *s, const struct mk_yaml *at, const char *text, struct mk_val *out);   /* an expression */
-bool mk_eval_int(const struct mk_scope *s, const struct mk_yaml *y, int64_t *out);
+bool mk_eval(const struct mk_scope *s, const struct ir_yaml *y, struct mk_val *out);
+bool mk_eval_text(const struct mk_scope *s, const struct ir_yaml *at, const char *text, struct mk_val *out);   /* an expression */
+bool mk_eval_int(const struct mk_scope *s, const struct ir_yaml *y, int64_t *out);
 /* A scalar as a name: {expression} replaced, quoted or not. */
-const char *mk_name(const struct mk_scope *s, const struct mk_yaml *y);
-bool mk_list_depth(const struct mk_yaml *at, struct mk_val *list);                /* sets it; false: lists are nested too deeply */
+const char *mk_name(const struct mk_scope *s, const struct ir_yaml *y);
+bool mk_list_depth(const struct ir_yaml *at, struct mk_val *list);                /* sets it; false: lists are nested too deeply */
 void mk_val_print(struct ir_buf *b, const struct mk_val *v);
 
 /* ---- what a model is made of ---- */

@@ -1,7 +1,7 @@
 /* ir/base: the bottom layer of the compiler.
  *
  * Owns: arenas, growing vectors, text buffers, string interning, hashing, file mapping and diagnostics.
- * Needs: libc only.  Never: knows what a graph or a kernel is, exits (but for ir_bug), prints except through struct ir_diags.
+ * Needs: libc; yaml_tree.h (YAML files as trees) libyaml.  Never: knows what a graph or a kernel is, exits (but for ir_bug), prints except through struct ir_diags.
  * Memory: everything that belongs to a compilation lives in arenas and is never freed piece by piece. */
 #ifndef MASSC_IR_BASE_H
 #define MASSC_IR_BASE_H

@@ -1,5 +1,6 @@
 /* arenas, vectors, interning, hashing, diagnostics */
 #include "ir/base/base.h"
+#include "ir/base/yaml_tree.h"
 #include "tests/unit/tap.h"
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,45 @@ START_TEST(floor_division)
     }
 }
 END_TEST
+START_TEST(yaml_becomes_a_tree)
+{
+  static const char text[] = "a: 1\nb: ['2', &x {c: d}, *x]\n";
+  struct ir_arena *a = ir_arena_create();
+  struct ir_yaml_error e;
+  struct ir_yaml *y = ir_yaml_read(a, "f.yaml", text, sizeof text - 1, &e), *b = ir_yaml_get(y, "b");
+  ck_assert(y && y->kind == IR_YAML_MAP && y->n == 2 && b && b->kind == IR_YAML_SEQ && b->n == 3 && b->line == 2 && !strcmp(b->file, "f.yaml"));
+  ck_assert_str_eq(ir_yaml_get(y, "a")->s, "1");
+  ck_assert(!ir_yaml_get(y, "a")->quoted && b->item[0]->quoted && b->item[1] == b->item[2] && !ir_yaml_get(y, "c") && !ir_yaml_get(b, "c"));
+  ck_assert_str_eq(ir_yaml_get(b->item[2], "c")->s, "d");
+  ir_arena_destroy(a);
+}
+END_TEST
+START_TEST(yaml_says_what_is_wrong_and_where)
+{
+  static const struct { const char *text; unsigned line; const char *why; } bad[] = {
+    { "", 1, "the file is empty" },
+    { "# nothing\n", 1, "the file is empty" },
+    { "a: 1\n? [b]\n: 2\n", 2, "a key must be a name" },
+    { "a: 1\nb: 2\na: 3\n", 3, "key a stands twice" },
+    { "a: 1\nb: &x [1, *x]\n", 2, "nested too deeply, or within itself" },
+    { "a: 1\nb: [1, 2\n", 3, NULL },
+    { "a: *nowhere\n", 1, NULL },
+  };
+  struct ir_arena *a = ir_arena_create();
+  for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
+    struct ir_yaml_error e = { 0 };
+    ck_assert_msg(!ir_yaml_read(a, "f", bad[i].text, strlen(bad[i].text), &e), "%s", bad[i].text);
+    ck_assert_msg(e.line == bad[i].line && e.why && *e.why, "%s: line %u, %s", bad[i].text, e.line, e.why ? e.why : "");
+    if (bad[i].why) ck_assert_str_eq(e.why, bad[i].why);
+  }
+  char deep[400];
+  memset(deep, '[', 200);
+  memset(deep + 200, ']', 200);
+  struct ir_yaml_error e = { 0 };
+  ck_assert(!ir_yaml_read(a, "f", deep, sizeof deep, &e) && e.line == 1 && e.why);
+  ir_arena_destroy(a);
+}
+END_TEST
 int main(void)
 {
   Suite *s = suite_create("base");
@@ -74,6 +114,8 @@ int main(void)
   tcase_add_test(t, hash_is_stable);
   tcase_add_test(t, diagnostic_names_file_node_and_op);
   tcase_add_test(t, floor_division);
+  tcase_add_test(t, yaml_becomes_a_tree);
+  tcase_add_test(t, yaml_says_what_is_wrong_and_where);
   suite_add_tcase(s, t);
   return tap_run(s);
 }

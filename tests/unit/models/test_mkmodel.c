@@ -26,7 +26,7 @@ static struct mk_model *build(const char *text) { return mk_build(arena, file("m
 static const char *eval(const char *text)
 {
   struct mk_scope s = { .arena = arena };
-  struct mk_yaml at = { .file = "expression", .line = 1 };
+  struct ir_yaml at = { .file = "expression", .line = 1 };
   struct mk_val v, list[3] = { { .kind = MK_INT, .i = 3 }, { .kind = MK_INT, .i = 4 }, { .kind = MK_INT, .i = 23 } };
   struct ir_buf b = { 0 };
   mk_scope_set(&s, "n", (struct mk_val){ .kind = MK_INT, .i = 7 });
