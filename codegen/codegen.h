@@ -8,7 +8,7 @@
 #include "ir/kernel/kir.h"
 #include "runtime/abi.h"
 
-/* ---- targets: rows of targets.def ---- */
+/* ---- targets: descriptions in machines/, rows of targets.def ---- */
 enum cg_kind { CG_CPU, CG_CUDA, CG_OPENCL };
 struct cg_target {
   const char *name;                    /* "cpu:x86-64-v4", "cuda:sm_80", "opencl" */
@@ -19,13 +19,17 @@ struct cg_target {
   unsigned vec_lanes;                  /* f32 lanes of a vector register */
   unsigned n_vregs;
   bool fma;
+  unsigned fma_ports;                  /* vector multiply-adds in a cycle; processors, as the facts that follow (machines/) */
+  unsigned accumulators;               /* sums side by side that hide how long a multiply-add takes */
   int64_t l1_bytes, l2_bytes;          /* per core */
+  double clock_ghz;
+  double weights_cycle, l3_cycle, scratch_cycle;   /* bytes in a cycle: weights from memory while all cores compute; from the third cache for one that reads in order; written and read back beyond the second */
   unsigned cores;                      /* tasks are made for at least 4 times as many */
   unsigned warps, lanes;               /* of a block, GPU forms: lanes 32 */
   int64_t shared_bytes;                /* a block's, at most; GPUs */
   unsigned core_threads, core_blocks;  /* what a multiprocessor holds at once, CUDA */
   int64_t core_shared_bytes;
-  double gops, matrix_gops, gbytes;    /* GPUs: rates of a multiprocessor, of its matrix units, of memory; for predictions (targets.def) */
+  double gops, matrix_gops, gbytes;    /* rates of a core or multiprocessor, of its matrix units, of memory; for predictions */
 };
 const struct cg_target *cg_target_find(const char *name, size_t n);   /* "cpu" is this machine's level; named processors map to their level; "cuda" is sm_80. NULL: unknown */
 const struct cg_target *cg_target_at(unsigned i);                     /* NULL behind the last */

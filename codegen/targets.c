@@ -1,49 +1,26 @@
-/* The targets that massc compiles for: rows of targets.def, and "cpu", which is this machine. */
+/* The targets that massc compiles for: x86-64 levels as machines/ describes them, rows of targets.def, and "cpu", which is this machine. */
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
-#include "codegen/codegen.h"
+#include "codegen/machine.h"
+#include "machines.h"
 
-/* Of a named target's cores nothing is known, and the program must not depend on where it was compiled. */
-enum { NAMED_CORES = 8, N_LEVELS = 0
-#define CPU_LEVEL(...) + 1
-#define CPU_NAME(...)
-#define GPU(...)
-#include "codegen/targets.def"
-#undef CPU_LEVEL
-#undef CPU_NAME
-#undef GPU
-};
-
-static const struct cg_target levels[] = {
-#define CPU_LEVEL(lv, tun, lanes_, vregs, fma_, l1, l2) \
-  { .name = "cpu:x86-64-v" #lv, .cpu = "x86-64-v" #lv, .tune = tun, .level = lv, .vec_lanes = lanes_, .n_vregs = vregs, .fma = fma_, .l1_bytes = l1, .l2_bytes = l2, \
-    .cores = NAMED_CORES, .warps = 1, .lanes = 1 },
-#define CPU_NAME(name, level)
-#define GPU(...)
-#include "codegen/targets.def"
-#undef CPU_LEVEL
-#undef CPU_NAME
-#undef GPU
-};
+enum { N_LEVELS = sizeof machine_texts / sizeof *machine_texts };
+static struct cg_target levels[N_LEVELS];
 
 static const struct { const char *name; unsigned level; } processors[] = {
-#define CPU_LEVEL(...)
 #define CPU_NAME(nm, lv) { "cpu:" nm, lv },
 #define GPU(...)
 #include "codegen/targets.def"
-#undef CPU_LEVEL
 #undef CPU_NAME
 #undef GPU
 };
 static const struct cg_target gpus[] = {
-#define CPU_LEVEL(...)
 #define CPU_NAME(...)
 #define GPU(kind_, name_, arch_, lv, cores_, shared, threads, blocks, core_shared, gops_, matrix, gbytes_) \
   { .name = name_, .kind = kind_, .arch = arch_, .level = lv, .vec_lanes = 4, .n_vregs = 255, .fma = true, .cores = cores_, .warps = 8, .lanes = 32, .shared_bytes = shared, \
     .core_threads = threads, .core_blocks = blocks, .core_shared_bytes = core_shared, .gops = gops_, .matrix_gops = matrix, .gbytes = gbytes_ },
 #include "codegen/targets.def"
-#undef CPU_LEVEL
 #undef CPU_NAME
 #undef GPU
 };
@@ -69,8 +46,23 @@ static unsigned this_level(void)
 
 static void measured(int64_t *v, long bytes) { if (bytes > 0) *v = bytes; }
 
+/* The processor of a level that machines/ describes. Its names live as long as massc. */
+static struct cg_target described(struct ir_arena *a, unsigned i)
+{
+  struct cg_target t = { .warps = 1, .lanes = 1 };
+  struct ir_diags d = { .file = machine_texts[i].file };
+  struct ir_yaml_error e = { 0 };
+  const struct ir_yaml *y = ir_yaml_read(a, machine_texts[i].file, machine_texts[i].text, strlen(machine_texts[i].text), &e);
+  if (!y || !cg_machine_apply(a, &d, y, &t) || !cg_machine_whole(y)) ir_bug("targets", "%s: %s", machine_texts[i].file, e.why ? e.why : d.first.s ? d.first.s : "a key is missing");
+  t.cpu = ir_arena_printf(a, "x86-64-v%u", t.level);
+  t.name = ir_arena_printf(a, "cpu:%s", t.cpu);
+  return t;
+}
 static void fill(void)
 {
+  static struct ir_arena *a;                     /* for as long as the process */
+  a = ir_arena_create();
+  for (unsigned i = 0; i < N_LEVELS; i++) levels[i] = described(a, i);
   for (unsigned i = 0; i < N_PROCESSORS; i++) {
     named[i] = *at_level(processors[i].level);
     named[i].name = processors[i].name;
@@ -101,10 +93,9 @@ const struct cg_target *cg_target_find(const char *name, size_t n)
   return NULL;
 }
 
-/* Processors: two vector units that multiply and add (in one instruction or in turn) at 3 GHz; two channels of DDR4. Within a factor of two of what is in use. */
 void cg_target_rates(const struct cg_target *t, const char *inst, double *out_gops, double *out_gbytes)
 {
-  bool cpu = t->kind == CG_CPU, matrix = inst && t->matrix_gops && (!strncmp(inst, "mma.", 4) || !strncmp(inst, "wgmma.", 6));
-  *out_gops = cpu ? 3.0 * 2 * t->vec_lanes * (t->fma ? 2 : 1) : !matrix ? t->gops : strstr(inst, ".tf32") ? t->matrix_gops / 2 : t->matrix_gops;
-  *out_gbytes = cpu ? 25 : t->gbytes;
+  bool matrix = inst && t->matrix_gops && (!strncmp(inst, "mma.", 4) || !strncmp(inst, "wgmma.", 6));
+  *out_gops = !matrix ? t->gops : strstr(inst, ".tf32") ? t->matrix_gops / 2 : t->matrix_gops;
+  *out_gbytes = t->gbytes;
 }

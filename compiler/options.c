@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum id { O_OUT, O_C, O_SHARED, O_HEADER, O_NAME, O_TARGET, O_DIM, O_SHAPE, O_LEVEL, O_NO_WINOGRAD, O_PRECISION, O_PLACE, O_EXTERNAL, O_NVRTC, O_USE_KERNELS, O_EMIT, O_DUMP_AFTER, O_DUMP_DIR, O_STOP_AFTER, O_VERIFY,
+enum id { O_OUT, O_C, O_SHARED, O_HEADER, O_NAME, O_TARGET, O_MACHINE, O_DIM, O_SHAPE, O_LEVEL, O_NO_WINOGRAD, O_PRECISION, O_PLACE, O_EXTERNAL, O_NVRTC, O_USE_KERNELS, O_EMIT, O_DUMP_AFTER, O_DUMP_DIR, O_STOP_AFTER, O_VERIFY,
           O_TIME, O_MD, O_MF, O_MT, O_JOBS, O_VERBOSE, O_QUIET, O_JSON, O_HELP, O_VERSION, O_EXPLAIN };
 static const struct row { const char *name; enum id id; const char *arg, *text; } rows[] = {
   { "-o", O_OUT, "FILE", "output; default: the model's stem with .bin, .o or .so" },
@@ -13,6 +13,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "--header", O_HEADER, "FILE", "the C header of -c and -shared (default: beside the output)" },
   { "--name", O_NAME, "ID", "prefix of the exported symbols (default: the output's stem)" },
   { "--target", O_TARGET, "T", "cpu (this machine), cpu:x86-64-v2, -v3, -v4, a processor such as cpu:znver4; cuda (code for sm_80 and sm_90a), cuda:sm_86, opencl; several with commas" },
+  { "--machine", O_MACHINE, "FILE", "YAML: facts of the processor that is compiled for (cores, caches, ..), instead of those that massc assumes" },
   { "--dim", O_DIM, "NAME=N", "bind a symbolic dim; NAME=LO..HI or LO..HI%M bounds it" },
   { "--shape", O_SHAPE, "IN=1,3,?", "shape of an input; ? stays dynamic" },
   { "-O0", O_LEVEL, NULL, "plain loops, one kernel per operation" },
@@ -152,6 +153,7 @@ static int apply(struct ir_arena *a, struct options *o, const struct row *r, con
   case O_HEADER: o->header = v; break;
   case O_NAME: o->name = v; return is_identifier(v) ? 0 : bad("--name", v, "not a C identifier");
   case O_TARGET: o->target = v; break;
+  case O_MACHINE: o->machine = v; break;
   case O_DIM: return add_dim(a, o, v);
   case O_SHAPE: return add_shape(a, o, v);
   case O_LEVEL: o->pass.level = r->name[2] - '0'; break;
@@ -196,7 +198,7 @@ static const struct row *find_row(char *arg, char **value)
 static void note_flag(struct ir_buf *b, const struct row *r, const char *v)
 {
   if (r->id == O_TARGET || r->id == O_DIM || r->id == O_SHAPE || r->id == O_PRECISION) ir_buf_printf(b, "%s%s=%s", b->n ? " " : "", r->name, v);
-  if (r->id == O_LEVEL || r->id == O_NO_WINOGRAD || r->id == O_PLACE || r->id == O_USE_KERNELS) ir_buf_printf(b, "%s%s", b->n ? " " : "", r->name);
+  if (r->id == O_LEVEL || r->id == O_NO_WINOGRAD || r->id == O_PLACE || r->id == O_MACHINE || r->id == O_USE_KERNELS) ir_buf_printf(b, "%s%s", b->n ? " " : "", r->name);
 }
 int options_parse(struct ir_arena *a, int argc, char **argv, struct options *o)
 {

@@ -9,7 +9,7 @@ enum emit_kind { EMIT_NONE, EMIT_IR, EMIT_GRAPH, EMIT_KERNELS, EMIT_LLVM, EMIT_A
 enum command { CMD_COMPILE, CMD_CHECK, CMD_HELP, CMD_VERSION, CMD_EXPLAIN };
 struct options {
   enum command command;
-  const char *model, *out, *header, *name, *target, *nvrtc, *use_kernels, *precision, *explain;
+  const char *model, *out, *header, *name, *target, *machine, *nvrtc, *use_kernels, *precision, *explain;
   enum link_kind kind;
   enum emit_kind emit;
   struct onnx_options onnx;

@@ -1,5 +1,5 @@
 #include "compiler/pipeline.h"
-#include "codegen/codegen.h"
+#include "codegen/machine.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -43,6 +43,24 @@ static bool find_targets(struct ir_diags *d, const char *names, struct ir_target
     s += n;
     if (!*s) return true;
   }
+}
+
+/* --machine: facts of the processor. They are those of the level that the file names, if it names one. */
+static bool describe_targets(struct ir_arena *a, struct ir_diags *d, const char *path, struct ir_target *t, unsigned n)
+{
+  const struct ir_yaml *y = cg_machine_read(a, d, path);
+  unsigned matching = 0;
+  TRY(y);
+  for (unsigned i = 0; i < n; i++) {
+    struct cg_target *new = ir_arena_copy(a, t[i].impl, sizeof *new);
+    unsigned level = new->level;
+    if (new->kind != CG_CPU) return ir_error(d, IR_M0401, NULL, NULL, "--machine describes a processor, target %s is none", t[i].name);
+    TRY(cg_machine_apply(a, d, y, new));
+    if (new->level != level) continue;
+    t[i] = target_of(new);
+    matching++;
+  }
+  return matching || ir_error(d, IR_M0407, NULL, NULL, "%s describes a processor of another level than %s; give --target", path, t[0].name);
 }
 
 /* One line that changes, on a terminal only. */
@@ -155,6 +173,7 @@ static bool write_depfile(struct ir_arena *a, struct ir_diags *d, const struct o
   ir_buf_printf(&b, ":");
   for (unsigned i = 0; i < n; i++) { ir_buf_printf(&b, " "); make_word(&b, paths[i]); }
   if (o->pass.place_file) { ir_buf_printf(&b, " "); make_word(&b, o->pass.place_file); }
+  if (o->machine) { ir_buf_printf(&b, " "); make_word(&b, o->machine); }
   for (uint32_t i = 0; i < edited->v.n; i++) { ir_buf_printf(&b, " "); make_word(&b, edited->v.v[i].path); }
   ir_buf_printf(&b, "\n");
   bool ok = link_write_file(d, o->dep_file ? o->dep_file : beside(a, out, ".d"), b.s, b.n, 0644);
@@ -397,6 +416,7 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
   unsigned n;
   double t0 = seconds();
   TRY(find_targets(d, target_names(a, o), targets, &n));
+  if (o->machine) TRY(describe_targets(a, d, o->machine, targets, n));
   TRY(target_fits(d, o, targets[0].impl));
   TRY((*file = onnx_read(a, d, o->model, &o->onnx)) != NULL);
   TRY(!replaces_input(d, *file, o->out) && !replaces_input(d, *file, o->header));

@@ -81,8 +81,7 @@ static void choose_tile(struct plan *p)
     int64_t cols = (int64_t)vecs * p->lanes;
     double accs = even_rows(p, rows) * vecs;
     double share = (big ? widths[i].share : widths[i].share16) * (double)n / (double)cg_round_up(n, cols);
-    double full = big ? 16 : 8;                   /* accumulators that hide the latency of a multiplication */
-    if (m && accs < full) share *= accs / full;
+    if (m && accs < p->t->accumulators) share *= accs / p->t->accumulators;
     if (!m && vecs != (big ? 4 : 3)) continue;  /* rows come one by one, too: wide tiles stream w well for few of them */
     if ((cols > cg_round_up(n, p->lanes) && vecs > 1) || (p->whole && n % cols)) continue;
     if (share > best) {

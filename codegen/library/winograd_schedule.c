@@ -5,8 +5,6 @@
 
 enum { CHAIN = 128, PREFETCH = 4096, FAR = 32768, SCRATCH = 4 << 20 /* of a thread, at most */ };
 static const double ERROR = 2e-5;
-/* Bytes in a cycle: from memory for all cores, from the third cache for one that reads in order, or writes and reads back. Measured (Zen 4). */
-static const double memory = 6, third = 10, beyond = 15;
 
 struct plan { const struct cg_winograd *w; const struct cg_target *t; unsigned lanes; };
 
@@ -42,17 +40,17 @@ static double cycles(const struct plan *p, const struct cg_winograd_record *r)
   double nn = (double)((r->m + 2) * (r->m + 2)), tiles = (double)r->tiles, C = (double)w->C, outs = (double)r->outs, lanes = p->lanes;
   double product = nn * tiles * outs / lanes * C / share(p, r), scratch = scratch_bytes(p, r), u = u_bytes(p, r), part = 4 * nn * C * outs;
   double moved = 8 * nn * tiles * (C + outs * (double)(w->C / r->part));      /* V is stored and read once, M once for each part of the sum */
-  if (u > 0.5 * (double)p->t->l2_bytes) product = together(product, part / third);
+  if (u > 0.5 * (double)p->t->l2_bytes) product = together(product, part / p->t->l3_cycle);
   double task = tiles * (double)cg_ceil_div(w->C, p->lanes) * in_cycles(r->m) + product + tiles * outs / lanes * out_cycles(r->m);
-  if (scratch > 0.75 * (double)p->t->l2_bytes) task += moved / beyond;
-  return together(waves(p, tasks(p, r)) * task, u / memory);
+  if (scratch > 0.75 * (double)p->t->l2_bytes) task += moved / p->t->scratch_cycle;
+  return together(waves(p, tasks(p, r)) * task, u / p->t->weights_cycle);
 }
 static double direct_cycles(const struct plan *p)
 {
   const struct cg_winograd *w = p->w;
   double images = w->n >= 0 && w->c.ax[w->n].n ? (double)w->c.ax[w->n].n : 1;
   double all = images * 9 * (double)(w->H * w->W * w->C) * (double)cg_ceil_div(w->O, p->lanes) / 0.96 / p->t->cores;
-  return together(all, direct_bytes(p) / memory);
+  return together(all, direct_bytes(p) / p->t->weights_cycle);
 }
 /* A part of the sum: about CHAIN terms, whole vectors. */
 static int64_t part_of(int64_t C, int64_t lanes)

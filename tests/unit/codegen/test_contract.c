@@ -9,9 +9,9 @@
 #include "tests/unit/codegen/run_native.h"
 
 static const struct cg_target targets[] = {
-  { .name = "test:v16", .vec_lanes = 16, .n_vregs = 32, .fma = true, .l1_bytes = 32 << 10, .l2_bytes = 1 << 20, .cores = 2, .warps = 1, .lanes = 1 },
-  { .name = "test:v8", .vec_lanes = 8, .n_vregs = 16, .fma = true, .l1_bytes = 32 << 10, .l2_bytes = 256 << 10, .cores = 2, .warps = 1, .lanes = 1 },
-  { .name = "test:v4", .vec_lanes = 4, .n_vregs = 16, .fma = false, .l1_bytes = 32 << 10, .l2_bytes = 256 << 10, .cores = 2, .warps = 1, .lanes = 1 },
+  { .name = "test:v16", .vec_lanes = 16, .n_vregs = 32, .fma = true, .accumulators = 16, .l1_bytes = 32 << 10, .l2_bytes = 1 << 20, .cores = 2, .warps = 1, .lanes = 1 },
+  { .name = "test:v8", .vec_lanes = 8, .n_vregs = 16, .fma = true, .accumulators = 8, .l1_bytes = 32 << 10, .l2_bytes = 256 << 10, .cores = 2, .warps = 1, .lanes = 1 },
+  { .name = "test:v4", .vec_lanes = 4, .n_vregs = 16, .fma = false, .accumulators = 8, .l1_bytes = 32 << 10, .l2_bytes = 256 << 10, .cores = 2, .warps = 1, .lanes = 1 },
 };
 enum { N_TARGETS = sizeof targets / sizeof *targets };
 
