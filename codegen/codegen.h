@@ -51,6 +51,11 @@ enum { CG_MAX_CHOICES = 4 };
 struct cg_choice { struct kir_sched *s; double gain /* cycles of all cores, to be compared with others of this target */; int64_t bytes /* more */; };
 unsigned cg_choices(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice out[CG_MAX_CHOICES]);
 
+/* Records that a tuning file may give a nest: cg_schedule's first, those of cg_choices, other algorithms, tiles and splits. All are exact enough; each stands once, with
+ * no gain. Their number; 0: there is nothing to choose. */
+enum { CG_MAX_ALTERNATIVES = 32 };
+unsigned cg_alternatives(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice out[CG_MAX_ALTERNATIVES]);
+
 /* one file per skeleton; rows of library/skeletons.def */
 struct cg_skeleton {
   const char *name;
@@ -58,6 +63,7 @@ struct cg_skeleton {
   struct kir_kern *(*lower)(struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t, const char **why);
   bool plain;                          /* also at level 0 */
   unsigned (*choices)(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out);   /* its records are chosen by cg_choices alone; NULL: by cg_schedule */
+  unsigned (*alternatives)(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out, unsigned room);   /* more records, may be NULL */
 };
 
 /* ---- LLVM ---- */

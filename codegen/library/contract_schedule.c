@@ -2,11 +2,18 @@
  * k loops in the order of x's storage. */
 #include "codegen/library/contract.h"
 
-enum { UNROLL = 4, PREFETCH = 4096, CHAIN = 128 };
+enum { UNROLL = 4, PREFETCH = 4096, CHAIN = 128, TASKS_A_CORE = 4 };
 
+/* What a record is asked to be. */
+struct variant {
+  unsigned vecs, rows;                            /* of the tile; 0: the best by what was measured */
+  unsigned tasks;                                 /* a core, at least */
+  bool other_order;                               /* of tasks: the smaller operand's are neighbours */
+};
 struct plan {
   struct cg_contract *c;
   const struct cg_target *t;
+  struct variant v;
   struct kir_sched *s;
   bool whole;                                     /* columns may not overrun the axis: it is part of a coordinate */
   bool staged;                                    /* the task copies its rows of x */
@@ -67,6 +74,19 @@ static double even_rows(const struct plan *p, int64_t rows)
   int64_t lines = rows / in;
   return (double)in * (double)out / (double)cg_ceil_div(out, lines);
 }
+/* May tiles be so wide? */
+static bool width_fits(const struct plan *p, unsigned vecs)
+{
+  int64_t cols = (int64_t)vecs * p->lanes, n = p->c->ax[p->c->vec].n ? p->c->ax[p->c->vec].n : 1 << 20;
+  return (cols <= cg_round_up(n, p->lanes) || vecs == 1) && !(p->whole && n % cols);
+}
+static bool asked_tile(struct plan *p)
+{
+  p->lanes = widest(p);
+  p->rows = p->v.rows;
+  p->cols = (int64_t)p->v.vecs * p->lanes;
+  return width_fits(p, p->v.vecs);
+}
 static void choose_tile(struct plan *p)
 {
   /* measured shares of peak (docs/kernel-ir.md): one vector wide is bound by loads, short tiles by the latency of the accumulators */
@@ -83,7 +103,7 @@ static void choose_tile(struct plan *p)
     double share = (big ? widths[i].share : widths[i].share16) * (double)n / (double)cg_round_up(n, cols);
     if (m && accs < p->t->accumulators) share *= accs / p->t->accumulators;
     if (!m && vecs != (big ? 4 : 3)) continue;  /* rows come one by one, too: wide tiles stream w well for few of them */
-    if ((cols > cg_round_up(n, p->lanes) && vecs > 1) || (p->whole && n % cols)) continue;
+    if (!width_fits(p, vecs)) continue;
     if (share > best) {
       best = share;
       p->rows = rows;
@@ -97,7 +117,7 @@ static void choose_tile(struct plan *p)
   if (m && m <= 4) {                              /* bound by reading w: as wide as the registers allow */
     unsigned vecs = (p->t->n_vregs - (p->t->fma ? 2 : 4)) / ((unsigned)m + 1);
     p->rows = (unsigned)m;
-    while (vecs > 8 || (vecs > 1 && ((int64_t)vecs * p->lanes > cg_round_up(n, p->lanes) || (p->whole && n % ((int64_t)vecs * p->lanes))))) vecs--;
+    while (vecs > 8 || (vecs > 1 && !width_fits(p, vecs))) vecs--;
     p->cols = (int64_t)vecs * p->lanes;
   }
 }
@@ -167,7 +187,7 @@ static void choose_chunks(struct plan *p)
       int64_t k = c->ax[i].n ? i == c->vec ? cg_ceil_div(c->ax[i].n, p->cols) : c->ax[i].n : 1;
       if (!ir_mul64(tasks, k, &tasks)) return;
     }
-  int64_t want = cg_ceil_div(4 * (int64_t)p->t->cores, tasks > 0 ? tasks : 1);
+  int64_t want = cg_ceil_div(p->v.tasks * (int64_t)p->t->cores, tasks > 0 ? tasks : 1);
   for (unsigned i = 0; i < c->n_ax; i++) {
     int64_t step = p->step[i], n = c->ax[i].n;
     if (c->ax[i].role != CG_M || n == 1) continue;
@@ -195,7 +215,7 @@ static void choose_staging(struct plan *p)
   if (m < 0 || k < 0 || c->xr->els || c->ax[m].n < 64 || !c->ax[k].n || panels < 4) return;
   if (!ir_ix_linear(off, c->ax[k].var, &co, &rest) || !ir_ix_is(co, 1)) return;
   if (!ir_ix_linear(off, c->ax[m].var, &co, &rest) || !ir_ix_const(co, &stride) || stride * bytes % 4096) return;
-  int64_t most = p->t->l2_bytes / 2 / (c->ax[k].n * bytes), n = c->ax[m].n, chunks = cg_ceil_div(n, most < p->rows ? p->rows : most), want = 4 * p->t->cores;
+  int64_t most = p->t->l2_bytes / 2 / (c->ax[k].n * bytes), n = c->ax[m].n, chunks = cg_ceil_div(n, most < p->rows ? p->rows : most), want = p->v.tasks * (int64_t)p->t->cores;
   while (chunks < n && n % chunks && chunks < 2 * cg_ceil_div(n, p->rows)) chunks++;
   p->staged = true;
   p->chunk[m] = cg_ceil_div(n, chunks);
@@ -220,7 +240,7 @@ static void mn_loops(struct plan *p)
     add_tail(p, (unsigned)cg_only_axis(c, CG_M));
     return;
   }
-  bool w_first = cg_contract_extent(c, CG_N, 16) > cg_contract_extent(c, CG_M, 16);     /* the larger operand is read once, by neighbouring tasks */
+  bool w_first = (cg_contract_extent(c, CG_N, 16) > cg_contract_extent(c, CG_M, 16)) != p->v.other_order;     /* the larger operand is read once, by neighbouring tasks */
   for (unsigned pass = 0; pass < 3; pass++) {
     if ((pass == 0) == w_first && pass < 2)
       for (unsigned i = 0; i < c->n_ax; i++)
@@ -295,28 +315,50 @@ static void k_loops(struct plan *p)
 
 static const char *inst_name(unsigned lanes) { return lanes == 16 ? "fma.v16" : lanes == 8 ? "fma.v8" : lanes == 4 ? "fma.v4" : "fma"; }
 
-struct kir_sched *cg_contract_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
+/* NULL: the nest has no such record. c: as cg_contract_read left it. */
+static struct kir_sched *record(struct ir_arena *a, struct cg_contract *c, const struct cg_target *t, struct variant v)
 {
-  struct cg_contract c;
-  const char *why;
-  if (t->lanes > 1) return cg_contract_lanes_schedule(a, n, t);
-  if (!cg_contract_read(&c, a, n, &why) || c.elem != IR_f32) return NULL;
-  struct plan p = { .c = &c, .t = t, .s = IR_NEW(a, struct kir_sched) };
+  struct plan p = { .c = c, .t = t, .v = v, .s = IR_NEW(a, struct kir_sched) };
   p.s->kind = "contract";
-  p.whole = cg_contract_whole(&c);
-  choose_tile(&p);
+  p.whole = cg_contract_whole(c);
+  if (!v.vecs) choose_tile(&p);
+  else if (!asked_tile(&p)) return NULL;
   p.s->inst = inst_name(p.lanes);
   choose_rows(&p);
   choose_chunks(&p);
   choose_staging(&p);
   mn_loops(&p);
   k_loops(&p);
-  struct kir_stage st = { .operand = c.wr->arr->name, .how = KIR_DIRECT };
-  if (cg_contract_packable(&c)) {
+  struct kir_stage st = { .operand = c->wr->arr->name, .how = KIR_DIRECT };
+  if (cg_contract_packable(c)) {
     st.how = KIR_PACKED;
     st.prefetch = PREFETCH;
   }
-  if (p.staged) ir_push(a, &p.s->stages, ((struct kir_stage){ .operand = c.xr->arr->name, .how = KIR_STAGED }));
+  if (p.staged) ir_push(a, &p.s->stages, ((struct kir_stage){ .operand = c->xr->arr->name, .how = KIR_STAGED }));
   ir_push(a, &p.s->stages, st);
   return p.s;
+}
+struct kir_sched *cg_contract_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
+{
+  struct cg_contract c;
+  const char *why;
+  if (t->lanes > 1) return cg_contract_lanes_schedule(a, n, t);
+  if (!cg_contract_read(&c, a, n, &why) || c.elem != IR_f32) return NULL;
+  return record(a, &c, t, (struct variant){ .tasks = TASKS_A_CORE });
+}
+/* Other splits of the best tile; then other tiles, as many rows as fit the registers, three quarters and half of them. */
+unsigned cg_contract_alternatives(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out, unsigned room)
+{
+  static const struct variant splits[] = { { .tasks = 1 }, { .tasks = 2 }, { .tasks = 8 }, { .tasks = TASKS_A_CORE, .other_order = true } };
+  struct cg_contract c;
+  const char *why;
+  unsigned k = 0;
+  if (t->lanes > 1 || !cg_contract_read(&c, a, n, &why) || c.elem != IR_f32) return 0;
+  for (unsigned i = 0; i < sizeof splits / sizeof *splits; i++) k = cg_add_alternative(out, k, room, record(a, &c, t, splits[i]), 0);
+  for (unsigned vecs = 1; vecs <= 4; vecs++)
+    for (unsigned q = 4; q >= 2; q--) {
+      unsigned rows = cg_tile_rows(t, vecs) * q / 4;
+      if (rows) k = cg_add_alternative(out, k, room, record(a, &c, t, (struct variant){ .vecs = vecs, .rows = rows, .tasks = TASKS_A_CORE }), 0);
+    }
+  return k;
 }

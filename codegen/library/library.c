@@ -37,6 +37,41 @@ unsigned cg_choices(struct ir_arena *a, const struct kir_nest *n, const struct c
   return k;
 }
 
+static bool same_text(const struct kir_sched *s, const struct kir_sched *t)
+{
+  struct ir_buf x = { 0 }, y = { 0 };
+  kir_sched_print(&x, s);
+  kir_sched_print(&y, t);
+  bool same = !strcmp(x.s, y.s);
+  ir_buf_deinit(&x);
+  ir_buf_deinit(&y);
+  return same;
+}
+unsigned cg_add_alternative(struct cg_choice *out, unsigned k, unsigned room, struct kir_sched *s, int64_t bytes)
+{
+  if (!s || k == room) return k;
+  for (unsigned i = 0; i < k; i++)
+    if (same_text(out[i].s, s)) return k;
+  out[k] = (struct cg_choice){ .s = s, .bytes = bytes };
+  return k + 1;
+}
+unsigned cg_alternatives(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice out[CG_MAX_ALTERNATIVES])
+{
+  struct cg_choice more[CG_MAX_ALTERNATIVES];
+  struct kir_sched *first = cg_schedule(a, n, t, 2);
+  const struct cg_skeleton *of_first = find(first->kind);
+  unsigned k = 1;
+  if (t->kind != CG_CPU) return 0;
+  out[0] = (struct cg_choice){ .s = first };
+  for (unsigned c = cg_choices(a, n, t, more), i = 0; i < c; i++) k = cg_add_alternative(out, k, CG_MAX_ALTERNATIVES, more[i].s, more[i].bytes);
+  for (unsigned i = 0; skeletons[i]; i++)
+    if (skeletons[i]->alternatives && (skeletons[i] == of_first || skeletons[i]->choices)) {
+      unsigned m = skeletons[i]->alternatives(a, n, t, more, CG_MAX_ALTERNATIVES);
+      for (unsigned j = 0; j < m; j++) k = cg_add_alternative(out, k, CG_MAX_ALTERNATIVES, more[j].s, more[j].bytes);
+    }
+  return k > 1 ? k : 0;
+}
+
 /* The name tells what the kernel is: the nest's words, and a hash of nest, record and target. */
 static const char *kern_name(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t)
 {

@@ -20,6 +20,10 @@ int64_t cg_pow2_up(int64_t x);              /* the least power of two that is no
  * (tests/e2e/test_spills.py); where multiplication and addition are two instructions, also a product and one register more. */
 unsigned cg_tile_rows(const struct cg_target *t, unsigned vecs);
 
+/* ---- alternatives ----
+ * out[k] = s, unless s is NULL, stands there already or there is no room; the new number. bytes: what it stores more for constants. */
+unsigned cg_add_alternative(struct cg_choice *out, unsigned k, unsigned room, struct kir_sched *s, int64_t bytes);
+
 /* ---- loops ----
  * Opens `for name = 0..trips`: e->at becomes the body, and the kern's facts know var < trips until the end. One trip opens no loop and the variable is the
  * constant 0. unroll: 0 or 1 none, n, or 0xffff (replayed completely). Returns the variable. */

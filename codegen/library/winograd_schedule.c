@@ -141,19 +141,22 @@ static double error(const struct cg_winograd_record *r, int64_t C)
   double terms = (double)r->part / 2 + (double)(C / r->part) / 2 + 5;
   return kir_winograd_worst((unsigned)r->m) * 0x1p-24 / sqrt(3) * sqrt(terms) * 6 / 3.5;
 }
+/* The best record for tiles of m x m and panels of so many vectors, if it takes fewer cycles than *cycles. */
+static void best_of_width(const struct plan *p, int64_t m, int64_t vecs, struct cg_winograd_record *best, double *cycles)
+{
+  int64_t most = cg_tile_rows(p->t, (unsigned)vecs);
+  if (most > 14) most = 14;
+  for (int64_t rows = most; rows >= 1 && vecs * rows >= 4; rows--)
+    blocks(p, (struct cg_winograd_record){ .m = m, .cols = vecs * p->lanes, .rows = rows, .part = part_of(p->w->C, p->lanes) }, best, cycles);
+}
+static int64_t least_vecs(const struct plan *p) { return p->w->O > p->lanes ? 2 : 1; }    /* one vector wide is bound by loads */
 /* The best record for tiles of m x m. False: it is no faster than the direct form, or less exact than is allowed. */
 static bool best_of(const struct plan *p, int64_t m, struct cg_winograd_record *best, double *out_cycles)
 {
-  const struct cg_winograd *w = p->w;
   best->m = 0;
   *out_cycles = 0.95 * direct_cycles(p);
-  for (int64_t vecs = w->O > p->lanes ? 2 : 1; vecs <= 4; vecs++) {    /* one vector wide is bound by loads */
-    int64_t most = cg_tile_rows(p->t, (unsigned)vecs);
-    if (most > 14) most = 14;
-    for (int64_t rows = most; rows >= 1 && vecs * rows >= 4; rows--)
-      blocks(p, (struct cg_winograd_record){ .m = m, .cols = vecs * p->lanes, .rows = rows, .part = part_of(w->C, p->lanes) }, best, out_cycles);
-  }
-  return best->m && error(best, w->C) <= ERROR;
+  for (int64_t vecs = least_vecs(p); vecs <= 4; vecs++) best_of_width(p, m, vecs, best, out_cycles);
+  return best->m && error(best, p->w->C) <= ERROR;
 }
 static bool plan(struct plan *p, struct cg_winograd *w, struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t)
 {
@@ -188,4 +191,20 @@ static unsigned choices(struct ir_arena *a, const struct kir_nest *n, const stru
     if (best_of(&p, m, &r, &c)) out[k++] = (struct cg_choice){ record(a, &p, &r), direct_cycles(&p) - c, (int64_t)(u_bytes(&p, &r) - direct_bytes(&p)) };
   return k;
 }
-const struct cg_skeleton cg_skeleton_winograd = { .name = "winograd", .schedule = schedule, .lower = cg_winograd_lower, .choices = choices };
+/* Of each size of tiles and each width of panels the record that should take least, however long that is. */
+static unsigned alternatives(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out, unsigned room)
+{
+  struct cg_winograd w;
+  struct plan p;
+  unsigned k = 0;
+  if (!plan(&p, &w, a, n, t)) return 0;
+  for (int64_t m = 2; m <= KIR_WINOGRAD_MAX; m++)
+    for (int64_t vecs = least_vecs(&p); vecs <= 3; vecs++) {
+      struct cg_winograd_record r = { 0 };
+      double c = HUGE_VAL;
+      best_of_width(&p, m, vecs, &r, &c);
+      if (r.m && error(&r, w.C) <= ERROR) k = cg_add_alternative(out, k, room, record(a, &p, &r), (int64_t)(u_bytes(&p, &r) - direct_bytes(&p)));
+    }
+  return k;
+}
+const struct cg_skeleton cg_skeleton_winograd = { .name = "winograd", .schedule = schedule, .lower = cg_winograd_lower, .choices = choices, .alternatives = alternatives };

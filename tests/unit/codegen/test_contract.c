@@ -235,6 +235,43 @@ START_TEST(random_matmuls)
 }
 END_TEST
 
+/* ---- what a tuning file may choose ---- */
+static void check_alternatives(struct ir_arena *a, struct kir_nest *(*make)(struct ir_arena *a, const void *arg), const void *arg, const struct cg_target *t, unsigned least, const struct kir_bind *b, unsigned n_b)
+{
+  struct cg_choice out[CG_MAX_ALTERNATIVES];
+  struct kir_nest *n = make(a, arg);
+  struct ir_buf first = { 0 }, own = { 0 };
+  unsigned k = cg_alternatives(a, n, t, out);
+  ck_assert_uint_ge(k, least);
+  if (!k) out[0].s = cg_schedule(a, n, t, 2);    /* a single one is no choice */
+  kir_sched_print(&first, out[0].s);
+  kir_sched_print(&own, cg_schedule(a, n, t, 2));
+  ck_assert_str_eq(first.s, own.s);
+  for (unsigned i = 0; i < k; i++) {
+    struct ir_arena *one = ir_arena_create();    /* lowering packs constants */
+    if (!strcmp(out[i].s->kind, "contract")) check_nest(one, make(one, arg), out[i].s, t, b, n_b);
+    ir_arena_destroy(one);
+  }
+  ir_buf_deinit(&first);
+  ir_buf_deinit(&own);
+}
+static struct kir_nest *make_conv(struct ir_arena *a, const void *c) { return conv_nest(a, c); }
+static struct kir_nest *make_gemm(struct ir_arena *a, const void *c) { return gemm_nest(a, c); }
+START_TEST(alternative_convolutions)
+{
+  struct ir_arena *a = ir_arena_create();
+  check_alternatives(a, make_conv, &convs[_i], level((unsigned)_i % 3), convs[_i].o > 8 ? 2 : 0, &(struct kir_bind){ "N", convs[_i].n }, convs[_i].batch);
+  ir_arena_destroy(a);
+}
+END_TEST
+START_TEST(alternative_matmuls)
+{
+  struct ir_arena *a = ir_arena_create();
+  check_alternatives(a, make_gemm, &gemms[_i], level((unsigned)_i % 3), gemms[_i].n > 1 ? 2 : 0, &(struct kir_bind){ "M", gemms[_i].m }, gemms[_i].sym);
+  ir_arena_destroy(a);
+}
+END_TEST
+
 /* ---- machine code ---- */
 START_TEST(native_convolutions)
 {
@@ -394,6 +431,8 @@ int main(void)
   tcase_add_loop_test(t, random_convolutions, 0, 24);
   tcase_add_loop_test(t, random_matmuls, 0, 24);
   tcase_add_loop_test(t, native_convolutions, 0, sizeof convs / sizeof *convs);
+  tcase_add_loop_test(t, alternative_convolutions, 0, sizeof convs / sizeof *convs);
+  tcase_add_loop_test(t, alternative_matmuls, 0, sizeof gemms / sizeof *gemms);
   tcase_add_loop_test(t, native_matmuls, 0, sizeof gemms / sizeof *gemms);
   tcase_add_loop_test(t, tiles_stay_in_registers, 0, 2);
   tcase_add_loop_test(t, half_gemm, 0, 4);

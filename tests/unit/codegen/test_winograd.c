@@ -115,6 +115,23 @@ START_TEST(leaves_others_alone)
   ir_arena_destroy(a);
 }
 END_TEST
+/* What a tuning file may choose: tiles of 2, 3 and 4, each storing more than those before; what is chosen is among it. */
+static void check_alternatives(struct ir_arena *a, const char *x, const char *w, const int *shape, const struct cg_target *t)
+{
+  static const char sum[] = "X[n, c, h + i - 1, w + j - 1]*W[o, c, i, j]";
+  struct cg_choice all[CG_MAX_ALTERNATIVES];
+  const char *why = "";
+  unsigned n = cg_alternatives(a, convolution(a, x, w, shape[1], shape[0], shape[2], sum), t, all), transformed = 0;
+  ck_assert_str_eq(all[0].s->kind, "contract");
+  for (unsigned k = 0; k < n; k++) {
+    if (strcmp(all[k].s->kind, "winograd")) continue;
+    transformed++;
+    ck_assert(all[k].bytes >= (16 - 9) * 4 * shape[0] * shape[1]);
+    struct kir_kern *kern = cg_lower(a, convolution(a, x, w, shape[1], shape[0], shape[2], sum), all[k].s, t, &why);
+    ck_assert_msg(kern && kir_verify(kern, &why), "%s", why);
+  }
+  ck_assert_uint_ge(transformed, 3);
+}
 /* Every chosen record is one that lowers. */
 START_TEST(chosen_records_lower)
 {
@@ -136,6 +153,7 @@ START_TEST(chosen_records_lower)
       ck_assert_msg(kern != NULL, "%s", why);
       ck_assert_msg(kir_verify(kern, &why), "%s", why);
     }
+    check_alternatives(a, xs, w, shapes[i], t);
     ir_arena_destroy(a);
   }
 }
