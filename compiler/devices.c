@@ -15,6 +15,14 @@ static unsigned choices(const struct ir_target *t, struct ir_arena *a, const str
   for (unsigned i = 0; i < k; i++) out[i] = (struct ir_choice){ c[i].s, c[i].gain, c[i].bytes };
   return k;
 }
+static unsigned alternatives(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, struct ir_choice out[IR_MAX_ALTERNATIVES])
+{
+  struct cg_choice c[CG_MAX_ALTERNATIVES];
+  _Static_assert((int)CG_MAX_ALTERNATIVES <= (int)IR_MAX_ALTERNATIVES, "as many");
+  unsigned k = cg_alternatives(a, n, t->impl, c);
+  for (unsigned i = 0; i < k; i++) out[i] = (struct ir_choice){ c[i].s, c[i].gain, c[i].bytes };
+  return k;
+}
 static struct kir_kern *lower(const struct ir_target *t, struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const char **why)
 {
   struct kir_kern *k = cg_lower(a, n, s, t->impl, why);
@@ -38,7 +46,11 @@ struct ir_target target_of(const struct cg_target *t)
 {
   enum { DEVICE_ALIGN = 512 };                           /* what OpenCL devices ask of a part of a buffer */
   struct ir_target r = { .name = t->name, .place = "cpu", .kind = (unsigned)t->kind, .align = MASSRT_ALIGN, .block = 16, .plane_pad = 16, .schedule = schedule, .choices = choices, .lower = lower, .impl = t };
-  if (t->kind == CG_CPU) return r;
+  if (t->kind == CG_CPU) {
+    r.isa = t->cpu;
+    r.alternatives = alternatives;
+    return r;
+  }
   r.choices = NULL;
   r.place = t->kind == CG_CUDA ? "cuda:0" : "opencl:0";
   r.align = DEVICE_ALIGN;

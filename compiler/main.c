@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     case CMD_HELP: options_help(stdout); break;
     case CMD_VERSION: printf("massc %s\n", MASSC_VERSION); break;
     case CMD_EXPLAIN: status = explain(o.explain); break;
-    case CMD_COMPILE: case CMD_CHECK: status = compile(a, &o); break;
+    case CMD_COMPILE: case CMD_CHECK: case CMD_TUNE: status = compile(a, &o); break;
     }
   ir_arena_destroy(a);
   if (fflush(stdout)) status = status ? status : IR_EXIT_IO;

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum id { O_OUT, O_C, O_SHARED, O_HEADER, O_NAME, O_TARGET, O_MACHINE, O_DIM, O_SHAPE, O_LEVEL, O_NO_WINOGRAD, O_PRECISION, O_PLACE, O_EXTERNAL, O_NVRTC, O_USE_KERNELS, O_EMIT, O_DUMP_AFTER, O_DUMP_DIR, O_STOP_AFTER, O_VERIFY,
-          O_TIME, O_MD, O_MF, O_MT, O_JOBS, O_VERBOSE, O_QUIET, O_JSON, O_HELP, O_VERSION, O_EXPLAIN };
+enum id { O_OUT, O_C, O_SHARED, O_HEADER, O_NAME, O_TARGET, O_MACHINE, O_DIM, O_SHAPE, O_LEVEL, O_NO_WINOGRAD, O_PRECISION, O_PLACE, O_TUNE, O_EXTERNAL, O_NVRTC, O_USE_KERNELS, O_EMIT, O_DUMP_AFTER, O_DUMP_DIR, O_STOP_AFTER, O_VERIFY,
+          O_TIME, O_MD, O_MF, O_MT, O_JOBS, O_THREADS, O_VERBOSE, O_QUIET, O_JSON, O_HELP, O_VERSION, O_EXPLAIN };
 static const struct row { const char *name; enum id id; const char *arg, *text; } rows[] = {
   { "-o", O_OUT, "FILE", "output; default: the model's stem with .bin, .o or .so" },
   { "-c", O_C, NULL, "a relocatable object with a C interface" },
@@ -23,6 +23,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "--no-winograd", O_NO_WINOGRAD, NULL, "only direct convolutions" },
   { "--precision", O_PRECISION, "P", "fp16, bf16, tf32: what contractions read; sums and what lies between stay float32 (default: the model's own types)" },
   { "--place", O_PLACE, "FILE", "YAML: node patterns to places" },
+  { "--tune", O_TUNE, "FILE", "records of kernels that massc tune measured, instead of massc's own choice" },
   { "--nvrtc", O_NVRTC, "FILE", "the NVRTC library (default: a toolkit's, PyPI's)" },
   { "--use-kernels", O_USE_KERNELS, "DIR", "edited files of kernels, as --emit=cuda and --emit=opencl name them, instead of generated ones" },
   { "--external-root", O_EXTERNAL, "DIR", "where external data may lie" },
@@ -36,6 +37,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
   { "-MF", O_MF, "FILE", "its name (default: the output's, with the ending .d)" },
   { "-MT", O_MT, "NAME", "its target (default: the output)" },
   { "-j", O_JOBS, "N", "threads (default: all cores)" },
+  { "--threads", O_THREADS, "N", "tune: threads of the programs that it measures (default: all cores)" },
   { "-v", O_VERBOSE, NULL, "say more" },
   { "-q", O_QUIET, NULL, "no warnings, no progress" },
   { "--json", O_JSON, NULL, "check: one JSON object" },
@@ -45,7 +47,7 @@ static const struct row { const char *name; enum id id; const char *arg, *text; 
 };
 void options_help(FILE *f)
 {
-  fprintf(f, "usage: massc [options] MODEL.onnx\n       massc check [options] MODEL.onnx\n\nTurns an ONNX model into an executable (default), object or shared library.\n\n");
+  fprintf(f, "usage: massc [options] MODEL.onnx\n       massc check [options] MODEL.onnx\n       massc tune [options] MODEL.onnx -o FILE\n\nTurns an ONNX model into an executable (default), object or shared library.\n\n");
   for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
     char left[64];
     snprintf(left, sizeof left, "%s%s%s", rows[i].name, rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "");
@@ -160,6 +162,7 @@ static int apply(struct ir_arena *a, struct options *o, const struct row *r, con
   case O_NO_WINOGRAD: o->pass.no_winograd = true; break;
   case O_PRECISION: return set_precision(o, v);
   case O_PLACE: o->pass.place_file = v; break;
+  case O_TUNE: o->tune = v; break;
   case O_NVRTC: o->nvrtc = v; break;
   case O_USE_KERNELS: o->use_kernels = v; break;
   case O_EXTERNAL: o->onnx.external_root = v; break;
@@ -173,6 +176,7 @@ static int apply(struct ir_arena *a, struct options *o, const struct row *r, con
   case O_MF: o->dep_file = v; o->depfile = true; break;
   case O_MT: o->dep_target = v; break;
   case O_JOBS: if (!number(&s, &k) || *s || k < 1 || k > 64) return bad("-j", v, "expected 1 to 64"); o->pass.jobs = (unsigned)k; break;
+  case O_THREADS: if (!number(&s, &k) || *s || k < 1 || k > 1024) return bad("--threads", v, "expected 1 to 1024"); o->threads = (unsigned)k; break;
   case O_VERBOSE: o->verbose = true; break;
   case O_QUIET: o->quiet = true; break;
   case O_JSON: o->json = true; break;
@@ -198,7 +202,7 @@ static const struct row *find_row(char *arg, char **value)
 static void note_flag(struct ir_buf *b, const struct row *r, const char *v)
 {
   if (r->id == O_TARGET || r->id == O_DIM || r->id == O_SHAPE || r->id == O_PRECISION) ir_buf_printf(b, "%s%s=%s", b->n ? " " : "", r->name, v);
-  if (r->id == O_LEVEL || r->id == O_NO_WINOGRAD || r->id == O_PLACE || r->id == O_MACHINE || r->id == O_USE_KERNELS) ir_buf_printf(b, "%s%s", b->n ? " " : "", r->name);
+  if (r->id == O_LEVEL || r->id == O_NO_WINOGRAD || r->id == O_PLACE || r->id == O_MACHINE || r->id == O_TUNE || r->id == O_USE_KERNELS) ir_buf_printf(b, "%s%s", b->n ? " " : "", r->name);
 }
 int options_parse(struct ir_arena *a, int argc, char **argv, struct options *o)
 {
@@ -209,6 +213,7 @@ int options_parse(struct ir_arena *a, int argc, char **argv, struct options *o)
   o->pass.jobs = cores < 1 ? 1 : cores > 64 ? 64 : (unsigned)cores;
   int i = 1, status = 0;
   if (argc > 1 && !strcmp(argv[1], "check")) { o->command = CMD_CHECK; i++; }
+  if (argc > 1 && !strcmp(argv[1], "tune")) { o->command = CMD_TUNE; i++; }
   for (; i < argc && !status; i++) {
     char *arg = argv[i], *v;
     if (!only_files && !strcmp(arg, "--")) { only_files = true; continue; }
@@ -233,7 +238,10 @@ int options_parse(struct ir_arena *a, int argc, char **argv, struct options *o)
   if (!o->model) return usage("no model given%s", "");
   if (o->json && o->command != CMD_CHECK) return usage("--json goes with massc check%s", "");
   if (o->emit && o->command == CMD_CHECK) return usage("check and --emit exclude each other%s", "");
+  if (o->command == CMD_TUNE && (o->emit || o->kind != LINK_EXE || o->tune || o->pass.stop_after || o->depfile || !o->pass.level)) return usage("tune writes a tuning file; it goes with none of --emit, -c, -shared, --tune, --stop-after, -MD, -O0%s", "");
+  if (o->threads && o->command != CMD_TUNE) return usage("--threads goes with massc tune%s", "");
   if (o->emit && o->use_kernels) return usage("--emit and --use-kernels exclude each other%s", "");
+  if (o->tune && !o->pass.level) return usage("-O0 and --tune exclude each other%s", "");
   if (o->emit && o->kind != LINK_EXE) return usage("--emit and %s exclude each other", o->kind == LINK_OBJECT ? "-c" : "-shared");
   return 0;
 }

@@ -1,4 +1,5 @@
 #include "compiler/pipeline.h"
+#include "compiler/tune.h"
 #include "codegen/machine.h"
 #include <errno.h>
 #include <pthread.h>
@@ -174,6 +175,7 @@ static bool write_depfile(struct ir_arena *a, struct ir_diags *d, const struct o
   for (unsigned i = 0; i < n; i++) { ir_buf_printf(&b, " "); make_word(&b, paths[i]); }
   if (o->pass.place_file) { ir_buf_printf(&b, " "); make_word(&b, o->pass.place_file); }
   if (o->machine) { ir_buf_printf(&b, " "); make_word(&b, o->machine); }
+  if (o->tune) { ir_buf_printf(&b, " "); make_word(&b, o->tune); }
   for (uint32_t i = 0; i < edited->v.n; i++) { ir_buf_printf(&b, " "); make_word(&b, edited->v.v[i].path); }
   ir_buf_printf(&b, "\n");
   bool ok = link_write_file(d, o->dep_file ? o->dep_file : beside(a, out, ".d"), b.s, b.n, 0644);
@@ -366,8 +368,8 @@ static void report_precision(const struct options *o, const struct pass_precisio
   if (r->rewritten < r->contractions) fprintf(stderr, "; %u keep their types", r->contractions - r->rewritten);
   fprintf(stderr, "\n");
 }
-/* The graph passes once, then a program for each target from `schedule` on. */
-static bool run_passes(struct ir_module *m, const struct options *o, const struct ir_target *t, unsigned n, struct pass_program *p)
+/* The graph passes once, then a program for each target from `schedule` on. again: the graph has been through them. */
+static bool run_passes(struct ir_module *m, const struct options *o, const struct ir_target *t, unsigned n, bool again, struct pass_program *p)
 {
   static struct ir_target host;                          /* of what is placed on the processor beside a device */
   struct pass_precision precision = { 0 };
@@ -388,9 +390,9 @@ static bool run_passes(struct ir_module *m, const struct options *o, const struc
     }
     c.target = &t[i];
     c.prog = &p[i];
-    TRY(pass_run_all(&c, i ? "schedule" : NULL));
+    TRY(pass_run_all(&c, i || again ? "schedule" : NULL));
   }
-  report_precision(o, &precision);
+  if (!again) report_precision(o, &precision);
   return true;
 }
 /* One kind of target has no text in another's language. */
@@ -409,6 +411,33 @@ static const char *target_names(struct ir_arena *a, const struct options *o)
   if (!strcmp(t, "cuda:sm_90a") && !o->emit && o->command != CMD_CHECK) return ir_arena_printf(a, "%s,sm_80", t);
   return t;
 }
+static void drop_program(struct pass_program *p)
+{
+  for (uint32_t k = 0; k < p->kernels.n; k++) ir_arena_destroy(p->kernels.v[k].arena);
+}
+
+/* ---- massc tune: one program after another of the same graph ---- */
+struct road { struct ir_arena *a; struct ir_diags *d; const struct options *o; const struct onnx_file *file; struct ir_module *m; const struct ir_target *target; bool again; };
+static bool build_tuned(const struct tune_road *r, struct pass_tune *rows, const char *out, struct pass_program *p)
+{
+  struct road *x = r->arg;
+  struct options o = *x->o;
+  bool again = x->again;
+  o.pass.tune = rows;
+  o.out = out;
+  o.quiet = true;                                        /* its progress is tune's */
+  *p = (struct pass_program){ 0 };
+  x->again = true;
+  return run_passes(x->m, &o, x->target, 1, again, p) && emit_program(x->a, x->d, &o, p, 1, x->file);
+}
+static void tune_progress(const struct tune_road *r, const char *what) { progress(((const struct road *)r->arg)->o, what); }
+static bool run_tune(struct ir_arena *a, struct ir_diags *d, const struct options *o, const struct onnx_file *f, struct ir_module *m, const struct ir_target *t, unsigned n)
+{
+  struct road x = { a, d, o, f, m, t, false };
+  struct tune_road r = { &x, build_tuned, drop_program, tune_progress };
+  if (n > 1) return ir_error(d, IR_M0401, NULL, NULL, "massc tune measures one target, %s and %s are two", t[0].name, t[1].name);
+  return tune(a, d, o, t, &r, o->out ? o->out : ir_arena_printf(a, "%s.tune.yaml", stem(a, o->model)));
+}
 static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struct onnx_file **file)
 {
   struct ir_target targets[MAX_TARGETS + 1];
@@ -418,6 +447,7 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
   TRY(find_targets(d, target_names(a, o), targets, &n));
   if (o->machine) TRY(describe_targets(a, d, o->machine, targets, n));
   TRY(target_fits(d, o, targets[0].impl));
+  if (o->tune) TRY((o->pass.tune = pass_tune_read(a, d, o->tune)) != NULL);
   TRY((*file = onnx_read(a, d, o->model, &o->onnx)) != NULL);
   TRY(!replaces_input(d, *file, o->out) && !replaces_input(d, *file, o->header));
   struct ir_module *m = onnx_import(a, d, *file, &o->onnx);
@@ -426,10 +456,12 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
   if (o->emit == EMIT_IR) return emit_text(a, d, o, &(struct pass_program){ .m = m }, 1);
   if (o->emit == EMIT_GRAPH && !o->pass.stop_after) o->pass.stop_after = "outline";
   if ((o->emit && o->emit < EMIT_CUDA) || o->pass.stop_after) n = 1;      /* text is of the first target, but for that of kernels in C */
+  if (o->command == CMD_TUNE) return run_tune(a, d, o, *file, m, targets, n);
   progress(o, "passes");
-  bool passed = run_passes(m, o, targets, n, p);
+  bool passed = run_passes(m, o, targets, n, false, p);
   progress(o, NULL);
   TRY(passed);
+  if (o->tune && p->kernels.n) pass_tune_report(o->pass.tune, d, targets, n);
   t0 = seconds();
   if (o->pass.stop_after && o->emit != EMIT_GRAPH) {
     struct ir_buf b = { 0 };
@@ -439,8 +471,7 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
   }
   bool ok = o->command == CMD_CHECK ? check_text(a, d, o, p, n) : o->emit ? emit_text(a, d, o, p, n) : emit_program(a, d, o, p, n, *file);
   if (o->pass.time) fprintf(stderr, "%8.2f ms  code, weights, linking\n", (seconds() - t0) * 1e3);
-  for (unsigned i = 0; i < n; i++)
-    for (uint32_t k = 0; k < p[i].kernels.n; k++) ir_arena_destroy(p[i].kernels.v[k].arena);
+  for (unsigned i = 0; i < n; i++) drop_program(&p[i]);
   return ok;
 }
 /* massc check --json of a model that is refused: every diagnostic, one string each. */

@@ -1,4 +1,5 @@
-/* choose: which kernels take a record that is faster and stores more for its weights (transformed 3x3 kernels). Part of pass schedule.
+/* choose: which kernels take another record than the target's default: those of a tuning file (tune.c), then those that are faster and store more for their weights
+ * (transformed 3x3 kernels). Part of pass schedule.
  *
  * The target offers such records with their gain and their bytes. All of a program's versions together may store three quarters of the model's weights more. Each
  * offer is a step up from the one before it (from the default record, if that one is no better a bargain); steps are taken by gain per byte until nothing fits. Greedy, which is
@@ -46,22 +47,25 @@ static int64_t allowance(struct pass_ctx *c)
   for (uint32_t i = 0; i < c->prog->weights.n; i++) used += pass_weight_growth(&c->prog->weights.v[i]);
   return all / 4 * 3 - used;
 }
-bool pass_choose(struct pass_ctx *c)
+/* The groups that a tuning file speaks of. Weights of loops' bodies cannot grow. */
+static void take_tuned(struct pass_ctx *c, int64_t *left)
 {
-  struct ir_graph *g = c->m->main;
+  for (struct ir_node *n = c->m->main->first; n; n = n->next) {
+    struct kir_nest *nest = n->op == IR_OP_group ? kir_nest_of(c->m->arena, n) : NULL;
+    n->scratch = nest ? pass_tuned(c, pass_target(c, n), nest, left) : NULL;
+  }
+}
+static void take_steps(struct pass_ctx *c, int64_t left)
+{
   struct steps all = { 0 };
-  if (c->opt->level < 2 || c->opt->no_winograd || g->owner) return false;
-  for (struct ir_node *n = g->first; n; n = n->next) {
+  for (struct ir_node *n = c->m->main->first; n; n = n->next) {
     struct ir_choice x[IR_MAX_CHOICES];
-    n->scratch = NULL;
-    if (n->op != IR_OP_group || !pass_target(c, n)->choices) continue;
+    if (n->scratch || n->op != IR_OP_group || !pass_target(c, n)->choices) continue;
     struct kir_nest *nest = kir_nest_of(c->m->arena, n);
     if (nest) add_steps(c, &all, n, x, pass_target(c, n)->choices(pass_target(c, n), c->m->arena, nest, x));
   }
-  if (!all.n) return true;
-  int64_t left = allowance(c);
   bool *taken = IR_NEWN(c->scratch, bool, all.n + 2);
-  qsort(all.v, all.n, sizeof *all.v, by_bargain);
+  if (all.n) qsort(all.v, all.n, sizeof *all.v, by_bargain);
   for (uint32_t i = 0; i < all.n; i++) {
     const struct step *s = &all.v[i];
     if (s->bytes > left || (s->before && !taken[s->before])) continue;
@@ -69,5 +73,15 @@ bool pass_choose(struct pass_ctx *c)
     left -= s->bytes;
     s->n->scratch = s->s;
   }
+}
+bool pass_choose(struct pass_ctx *c)
+{
+  bool body = c->m->main->owner, steps = c->opt->level >= 2 && !c->opt->no_winograd && !body;
+  if (!steps && !c->opt->tune) return false;
+  int64_t left = body ? 0 : allowance(c);
+  if (!body) c->prog->room = left;
+  if (!body && c->opt->tune && c->opt->tune->measuring) left = INT64_MAX / 2;
+  take_tuned(c, &left);
+  if (steps) take_steps(c, left);
   return true;
 }

@@ -46,10 +46,12 @@ static inline const struct ir_prov *pass_value_prov(const struct ir_value *v)
   return n ? n->prov : NULL;
 }
 
-/* ---- schedule's own (choose.c) ---- */
-/* Records for the groups of c->m->main that take less time and store more for weights than the target's default: in the nodes' scratch, NULL for the default. False: it
- * did not choose, and scratch says nothing. */
+/* ---- schedule's own (choose.c, tune.c) ---- */
+/* Records for the groups of c->m->main that a tuning file names, or that take less time and store more for weights than the target's default: in the nodes' scratch, NULL
+ * for the default. False: it did not choose, and scratch says nothing. */
 bool pass_choose(struct pass_ctx *c);
+/* The record that --tune gives a nest, NULL: none. *left: bytes that weights may still grow by. */
+struct kir_sched *pass_tuned(struct pass_ctx *c, const struct ir_target *target, const struct kir_nest *n, int64_t *left);
 
 /* ---- the program (program.c) ---- */
 bool pass_on_device(const struct pass_ctx *c, const struct ir_node *n);

@@ -8,6 +8,16 @@
 #include "ir/target.h"
 #include "runtime/abi.h"
 
+/* ---- tuning files (tune.c, docs/tuning.md) ---- */
+struct pass_tune_row { const char *kernel, *sched; unsigned line; bool used, told; };     /* which kernel, its record; was it met, was it left with a warning */
+struct pass_tune { const char *file; IR_VEC(struct pass_tune_row) rows; bool measuring; /* weights may grow as they like */ };
+/* NULL: a diagnostic (M0001, M0408). */
+struct pass_tune *pass_tune_read(struct ir_arena *a, struct ir_diags *d, const char *path);
+const char *pass_tune_key(struct ir_arena *a, const struct ir_target *t, const struct kir_nest *n);     /* how rows name a kernel; t has an isa */
+const char *pass_tune_text(struct ir_arena *a, const struct kir_sched *s);                             /* a record in one line */
+/* A warning when rows for one of the targets met no kernel. */
+void pass_tune_report(const struct pass_tune *t, struct ir_diags *d, const struct ir_target *targets, unsigned n);
+
 struct pass_options {
   int level;                           /* -O0 .. -O3 */
   const char *place_file;              /* --place, or NULL */
@@ -16,6 +26,7 @@ struct pass_options {
   const char *dump_dir;                /* NULL: standard error */
   bool verify, time;
   bool no_winograd;                    /* only records that store weights as they are */
+  struct pass_tune *tune;              /* --tune, or NULL; rows are marked */
   bool narrow;                         /* --precision: operands of contractions become `precision` */
   enum ir_elem precision;
 };
@@ -51,6 +62,7 @@ struct pass_program {
   struct ir_module *m;
   const struct ir_target *target, *host;     /* host: as of the context */
   int level;
+  int64_t room;                        /* schedule: bytes by which records may make weights larger, all together */
   const char *suffix;                  /* of the names of the processor's kernels, which are symbols, when several versions go into one executable; or "" */
   IR_VEC(struct pass_kernel) kernels;
   IR_VEC(struct pass_group) groups;    /* in order of execution */
