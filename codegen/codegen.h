@@ -56,6 +56,11 @@ unsigned cg_choices(struct ir_arena *a, const struct kir_nest *n, const struct c
 enum { CG_MAX_ALTERNATIVES = 32 };
 unsigned cg_alternatives(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice out[CG_MAX_ALTERNATIVES]);
 
+/* What the cost model expects of a kernel on a processor, in a nanosecond: of one core, multiplications of sums of products, other operations, bytes that lie in caches; of all
+ * cores, bytes of weights, of which the record stores so many times as many. */
+struct cg_expected { double products, ops, near, weights, growth; };
+struct cg_expected cg_expect(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t);
+
 /* one file per skeleton; rows of library/skeletons.def */
 struct cg_skeleton {
   const char *name;
@@ -64,6 +69,7 @@ struct cg_skeleton {
   bool plain;                          /* also at level 0 */
   unsigned (*choices)(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out);   /* its records are chosen by cg_choices alone; NULL: by cg_schedule */
   unsigned (*alternatives)(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out, unsigned room);   /* more records, may be NULL */
+  double (*share)(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t);   /* of a core's multiply-adds that a record should reach; NULL: all */
 };
 
 /* ---- LLVM ---- */

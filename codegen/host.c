@@ -104,7 +104,7 @@ static val place_row(struct ll *l, const struct massrt_program *p, uint32_t i)
 static val launch_row(struct ll *l, const struct massrt_program *p, uint32_t i)
 {
   const struct massrt_launch *x = &p->launches[i];
-  return RECORD(l, c32(l, x->kernel), c32(l, x->first_arg), c32(l, x->n_args), c32(l, x->tasks), c32(l, x->work), c32(l, x->bytes), c32(l, x->products), c32(l, 0), string(l, x->nodes), string(l, x->group));
+  return RECORD(l, c32(l, x->kernel), c32(l, x->first_arg), c32(l, x->n_args), c32(l, x->tasks), c32(l, x->work), c32(l, x->bytes), c32(l, x->products), c32(l, x->computes), c32(l, x->moves), c32(l, 0), string(l, x->nodes), string(l, x->group));
 }
 static val step_row(struct ll *l, const struct massrt_program *p, uint32_t i)
 {

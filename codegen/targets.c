@@ -5,7 +5,7 @@
 #include "codegen/machine.h"
 #include "machines.h"
 
-enum { N_LEVELS = sizeof machine_texts / sizeof *machine_texts };
+enum { N_LEVELS = 3, N_TEXTS = sizeof machine_texts / sizeof *machine_texts };
 static struct cg_target levels[N_LEVELS];
 
 static const struct { const char *name; unsigned level; } processors[] = {
@@ -46,14 +46,25 @@ static unsigned this_level(void)
 
 static void measured(int64_t *v, long bytes) { if (bytes > 0) *v = bytes; }
 
-/* The processor of a level that machines/ describes. Its names live as long as massc. */
-static struct cg_target described(struct ir_arena *a, unsigned i)
+/* Text i of machines/ into t. */
+static void describe(struct ir_arena *a, unsigned i, bool whole, struct cg_target *t)
 {
-  struct cg_target t = { .warps = 1, .lanes = 1 };
   struct ir_diags d = { .file = machine_texts[i].file };
   struct ir_yaml_error e = { 0 };
   const struct ir_yaml *y = ir_yaml_read(a, machine_texts[i].file, machine_texts[i].text, strlen(machine_texts[i].text), &e);
-  if (!y || !cg_machine_apply(a, &d, y, &t) || !cg_machine_whole(y)) ir_bug("targets", "%s: %s", machine_texts[i].file, e.why ? e.why : d.first.s ? d.first.s : "a key is missing");
+  if (!y || !cg_machine_apply(a, &d, y, t) || (whole && !cg_machine_whole(y))) ir_bug("targets", "%s: %s", machine_texts[i].file, e.why ? e.why : d.first.s ? d.first.s : "a key is missing");
+}
+/* A processor has a text of its own, or is as its level. */
+static void describe_processor(struct ir_arena *a, const char *name, struct cg_target *t)
+{
+  for (unsigned i = N_LEVELS; i < N_TEXTS; i++)
+    if (!strncmp(machine_texts[i].file, name, strlen(name)) && !strcmp(machine_texts[i].file + strlen(name), ".yaml")) describe(a, i, false, t);
+}
+/* The processor of a level. Its names live as long as massc. */
+static struct cg_target of_level(struct ir_arena *a, unsigned i)
+{
+  struct cg_target t = { .warps = 1, .lanes = 1 };
+  describe(a, i, true, &t);
   t.cpu = ir_arena_printf(a, "x86-64-v%u", t.level);
   t.name = ir_arena_printf(a, "cpu:%s", t.cpu);
   return t;
@@ -62,12 +73,14 @@ static void fill(void)
 {
   static struct ir_arena *a;                     /* for as long as the process */
   a = ir_arena_create();
-  for (unsigned i = 0; i < N_LEVELS; i++) levels[i] = described(a, i);
+  for (unsigned i = 0; i < N_LEVELS; i++) levels[i] = of_level(a, i);
   for (unsigned i = 0; i < N_PROCESSORS; i++) {
     named[i] = *at_level(processors[i].level);
     named[i].name = processors[i].name;
+    describe_processor(a, strchr(processors[i].name, ':') + 1, &named[i]);
   }
   here = *at_level(this_level());
+  if (here.level == 4 && __builtin_cpu_is("amdfam19h")) describe_processor(a, "znver4", &here);     /* Zen 3 has no AVX-512 */
   measured(&here.l1_bytes, sysconf(_SC_LEVEL1_DCACHE_SIZE));
   measured(&here.l2_bytes, sysconf(_SC_LEVEL2_CACHE_SIZE));
   long cores = sysconf(_SC_NPROCESSORS_ONLN);

@@ -23,6 +23,11 @@ static unsigned alternatives(const struct ir_target *t, struct ir_arena *a, cons
   for (unsigned i = 0; i < k; i++) out[i] = (struct ir_choice){ c[i].s, c[i].gain, c[i].bytes };
   return k;
 }
+static struct ir_expected expect(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s)
+{
+  struct cg_expected e = cg_expect(a, n, s, t->impl);
+  return (struct ir_expected){ e.products, e.ops, e.near, e.weights, e.growth };
+}
 static struct kir_kern *lower(const struct ir_target *t, struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const char **why)
 {
   struct kir_kern *k = cg_lower(a, n, s, t->impl, why);
@@ -49,6 +54,7 @@ struct ir_target target_of(const struct cg_target *t)
   if (t->kind == CG_CPU) {
     r.isa = t->cpu;
     r.alternatives = alternatives;
+    r.expect = expect;
     return r;
   }
   r.choices = NULL;

@@ -467,6 +467,7 @@ static bool run(struct ir_arena *a, struct ir_diags *d, struct options *o, struc
     struct ir_buf b = { 0 };
     if (p->groups.n) pass_program_print(&b, p);
     else ir_print(&b, m);
+    drop_program(p);
     return write_text(d, o->out, &b);
   }
   bool ok = o->command == CMD_CHECK ? check_text(a, d, o, p, n) : o->emit ? emit_text(a, d, o, p, n) : emit_program(a, d, o, p, n, *file);

@@ -8,6 +8,9 @@ struct ir_launch { const struct ir_ix *blocks; const struct ir_ix *const *size; 
 /* A record of a nest that takes less time than `schedule`'s, and stores more for weights. */
 struct ir_choice { struct kir_sched *s; double gain; int64_t bytes; };
 enum { IR_MAX_CHOICES = 4, IR_MAX_ALTERNATIVES = 32 };
+/* What a target expects of a kernel in a nanosecond: of one core, multiplications of sums of products, other operations, bytes that lie in caches; of all cores, bytes of
+ * weights, of which the record stores so many times as many. */
+struct ir_expected { double products, ops, near, weights, growth; };
 struct ir_target {
   const char *name;                    /* "cpu:x86-64-v4", "cuda:sm_90a" */
   const char *isa;                     /* what kernels are compiled for, as tuning files name it: "x86-64-v4"; NULL: there is nothing to tune */
@@ -23,6 +26,7 @@ struct ir_target {
   unsigned (*choices)(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, struct ir_choice out[IR_MAX_CHOICES]);
   /* Records that a tuning file may give a nest, the first of them schedule's; gain is not set. Their number; 0: there is nothing to choose. NULL: as 0. */
   unsigned (*alternatives)(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, struct ir_choice out[IR_MAX_ALTERNATIVES]);
+  struct ir_expected (*expect)(const struct ir_target *t, struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s);    /* NULL: nothing */
   /* Nest and record to flat code; chooses the storage of arguments that are weights. NULL with *why: the record does not fit. */
   struct kir_kern *(*lower)(const struct ir_target *t, struct ir_arena *a, struct kir_nest *n, const struct kir_sched *s, const char **why);
   void (*launch)(const struct ir_target *t, struct ir_arena *a, const struct kir_kern *k, struct ir_launch *out);   /* NULL: tasks of the kern's grid, then its syms */

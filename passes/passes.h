@@ -50,6 +50,7 @@ struct pass_group {                    /* one use of a kernel; or a transfer; or
   uint32_t kernel;
   const struct ir_ix *work, *bytes;    /* operations, and bytes that must move, in the module's table */
   const struct ir_ix *products;        /* multiplications that a contraction's kernel does; 0 of other kernels */
+  const struct ir_ix *computes, *moves;/* ns that the target expects: of one core that computes, caches included; of reading weights; 0: nothing is known */
 };
 struct pass_weight {                   /* a stored weight: a value in the layout that a kernel's argument asks for */
   const struct ir_value *v;

@@ -70,6 +70,36 @@ static const struct ir_ix *products(struct pass_ctx *c, const struct kir_nest *n
   bool contracts = !strcmp(s->kind, "contract") || !strcmp(s->kind, "winograd") || !strcmp(s->kind, "chain");
   return contracts ? ir_ix_move(c->m->ixs, kir_nest_products(n, s)) : ir_ix_int(c->m->ixs, 0);
 }
+/* ns that so many take at `rate` of them each. */
+static const struct ir_ix *take(const struct ir_ix *e, double rate)
+{
+  enum { FINE = 1024 };
+  int64_t r = (int64_t)(rate * FINE);
+  return ir_ix_cdivi(ir_ix_muli(e, FINE), r > 0 ? r : 1);
+}
+static const struct ir_ix *weight_bytes(const struct kir_nest *n)
+{
+  const struct ir_ix *all = ir_ix_int(n->ixs, 0);
+  for (uint32_t i = 0; i < n->args.n; i++) {
+    const struct kir_arr *a = n->args.v[i];
+    const struct ir_ix *bytes = ir_ix_int(n->ixs, ir_elem_bytes(a->elem));
+    if (a->space != KIR_CONST) continue;
+    for (unsigned d = 0; d < a->rank; d++) bytes = ir_ix_mul(bytes, a->shape[d] ? a->shape[d] : ir_ix_sub(a->hi[d], a->lo[d]));
+    all = ir_ix_add(all, ir_ix_min(bytes, kir_nest_bytes(n)));     /* of a table no more than is looked up */
+  }
+  return all;
+}
+static void predict(struct pass_ctx *c, struct pass_group *g, const struct kir_sched *s)
+{
+  const struct ir_target *t = pass_target(c, g->node);
+  g->computes = g->moves = ir_ix_int(c->m->ixs, 0);
+  if (!t->expect) return;
+  struct ir_expected e = t->expect(t, c->m->arena, g->nest, s);
+  const struct ir_ix *weights = weight_bytes(g->nest), *others = ir_ix_sub(kir_nest_bytes(g->nest), weights);
+  const struct ir_ix *work = ir_ix_is(g->products, 0) ? take(kir_nest_work(g->nest), e.ops) : take(kir_nest_products(g->nest, s), e.products);
+  g->computes = ir_ix_move(c->m->ixs, ir_ix_max(work, take(others, e.near)));
+  g->moves = ir_ix_move(c->m->ixs, take(weights, e.weights / e.growth));
+}
 static bool schedule_graph(struct pass_ctx *c);
 /* A loop stands in the list twice, around its body. */
 static bool schedule_loop(struct pass_ctx *c, struct ir_node *n)
@@ -101,6 +131,7 @@ static bool schedule_graph(struct pass_ctx *c)
       g.work = ir_ix_move(c->m->ixs, kir_nest_work(g.nest));
       g.bytes = ir_ix_move(c->m->ixs, kir_nest_bytes(g.nest));
       g.products = products(c, g.nest, s);
+      predict(c, &g, s);
     }
     ir_push(p->arena, &p->groups, g);
   }

@@ -200,7 +200,7 @@ static void launch(struct tables *t, const struct pass_group *g)
   for (uint32_t i = 0; i < l->n_sizes; i++) ir_push(t->a, &t->args, ((struct massrt_arg){ MASSRT_A_EXPR, expr(t, ir_ix_move(ixs, l->size[i])), 0 }));
   const char *nodes = provenance(t, g->node);
   add_step(t, MASSRT_S_LAUNCH, t->launches.n, 0, 0, NULL, nodes);
-  ir_push(t->a, &t->launches, ((struct massrt_launch){ g->kernel, first, t->args.n - first, expr(t, tasks), expr(t, g->work), expr(t, g->bytes), expr(t, g->products), 0, nodes, k->name }));
+  ir_push(t->a, &t->launches, ((struct massrt_launch){ g->kernel, first, t->args.n - first, expr(t, tasks), expr(t, g->work), expr(t, g->bytes), expr(t, g->products), expr(t, g->computes), expr(t, g->moves), 0, nodes, k->name }));
 }
 /* n: the node that it belongs to */
 static void copy(struct tables *t, const struct ir_node *n, const struct ir_value *from, const struct ir_value *to)

@@ -7,7 +7,7 @@
 #define MASSRT_ABI_H
 #include <stdint.h>
 
-#define MASSRT_ABI_VERSION 8u
+#define MASSRT_ABI_VERSION 9u
 #define MASSRT_MAGIC 0x4353414du /* "MASC" */
 #define MASSRT_ALIGN 64          /* bytes; every buffer and weight starts at a multiple */
 #define MASSRT_NO_EXPR UINT32_MAX
@@ -63,7 +63,8 @@ struct massrt_kernel {
 struct massrt_launch {                                                      /* one use of a kernel */
   uint32_t kernel, first_arg, n_args, tasks /* expression */;
   uint32_t work, bytes;                                                     /* expressions: operations; bytes read and written at least once */
-  uint32_t products, pad;                                                   /* expression: multiplications that a contraction does, by Winograd's transform fewer than its work says; 0: it is none */
+  uint32_t products;                                                        /* expression: multiplications that a contraction does, by Winograd's transform fewer than its work says; 0: it is none */
+  uint32_t computes, moves, pad;                                            /* expressions: ns that the compiler expects: of one core that computes, and of reading weights; 0: nothing is known */
   const char *nodes;                                                        /* "Conv_7, Add_8": ONNX nodes it came from */
   const char *group;                                                        /* sub-graph */
 };
@@ -131,7 +132,7 @@ _Static_assert(sizeof(struct massrt_io) == 40, "abi");
 _Static_assert(sizeof(struct massrt_buffer) == 24, "abi");
 _Static_assert(sizeof(struct massrt_arg) == 16, "abi");
 _Static_assert(sizeof(struct massrt_kernel) == 24, "abi");
-_Static_assert(sizeof(struct massrt_launch) == 48, "abi");
+_Static_assert(sizeof(struct massrt_launch) == 56, "abi");
 _Static_assert(sizeof(struct massrt_step) == 32, "abi");
 _Static_assert(sizeof(struct massrt_version) == 40, "abi");
 _Static_assert(sizeof(struct massrt_image) == 24, "abi");

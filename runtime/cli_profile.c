@@ -92,12 +92,18 @@ static bool measure_rates(struct cli *c, double *ops_per_ns, double *bytes_per_n
 static double size_of(const struct cli *c, uint32_t expr) { return expr == MASSRT_NO_EXPR ? 0 : (double)massrt_values(c->x)[expr]; }
 /* What a step computes and moves at one go, and the least time that this takes at the rates measured. */
 struct rates { double ops, bw; };                     /* per ns */
-struct cost { double work, bytes, floor_ns, products; };
+struct cost { double work, bytes, floor_ns, products, predicted_ns; };
+/* What the compiler expected, of as many threads: computing divides among them, reading weights does not. 0: it does not know. */
+static double predicted_ns(const struct cli *c, const struct massrt_launch *l)
+{
+  double computes = size_of(c, l->computes) / massrt_pool_threads(c->x->pool), moves = size_of(c, l->moves);
+  return computes > moves ? computes : moves;
+}
 static struct cost cost_of(const struct cli *c, uint32_t step, const struct rates *r)
 {
   const struct massrt_step *s = &c->p->steps[step];
   const struct massrt_launch *l = s->kind == MASSRT_S_LAUNCH ? &c->p->launches[s->a] : NULL;
-  struct cost k = { l ? size_of(c, l->work) : 0, size_of(c, l ? l->bytes : s->bytes), 0, l ? size_of(c, l->products) : 0 };
+  struct cost k = { l ? size_of(c, l->work) : 0, size_of(c, l ? l->bytes : s->bytes), 0, l ? size_of(c, l->products) : 0, l ? predicted_ns(c, l) : 0 };
   k.floor_ns = k.work / r->ops > k.bytes / r->bw ? k.work / r->ops : k.bytes / r->bw;
   return k;
 }
@@ -106,7 +112,7 @@ static struct cost cost_a_run(const struct cli *c, uint32_t step, const struct r
 {
   struct cost k = cost_of(c, step, r);
   double times = (double)row->times / RUNS;
-  return (struct cost){ k.work * times, k.bytes * times, k.floor_ns * times, k.products * times };
+  return (struct cost){ k.work * times, k.bytes * times, k.floor_ns * times, k.products * times, k.predicted_ns * times };
 }
 static const struct row *sort_rows;
 static int by_time(const void *a, const void *b)
@@ -123,12 +129,12 @@ static void table(struct cli *c, const struct row *rows, double run_ns, const st
     if (cli_step_name(c->p, i)) order[n++] = i;
   sort_rows = rows;
   qsort(order, n, sizeof *order, by_time);
-  printf("%s: %.3f ms a run on %d threads; this machine: %.0f Gop/s, %.1f GB/s\n%10s %6s %10s %9s %9s %9s %7s  %s\n", c->p->name, run_ns * 1e-6,
-         massrt_pool_threads(c->x->pool), r->ops, r->bw, "us", "share", "Mop", "MB", "Gop/s", "GB/s", "floor", "kernel: nodes");
+  printf("%s: %.3f ms a run on %d threads; this machine: %.0f Gop/s, %.1f GB/s\n%10s %6s %10s %9s %9s %9s %7s %9s  %s\n", c->p->name, run_ns * 1e-6,
+         massrt_pool_threads(c->x->pool), r->ops, r->bw, "us", "share", "Mop", "MB", "Gop/s", "GB/s", "floor", "predicted", "kernel: nodes");
   for (uint32_t k = 0; k < n; k++) {
     struct cost w = cost_a_run(c, order[k], &rows[order[k]], r);
     double ns = (double)rows[order[k]].total_ns / RUNS;
-    printf("%10.1f %5.1f%% %10.3f %9.3f %9.1f %9.1f %6.0f%%  %s: %s\n", ns * 1e-3, 100 * ns / run_ns, w.work * 1e-6, w.bytes * 1e-6, w.work / (ns + 1), w.bytes / (ns + 1), 100 * w.floor_ns / (ns + 1),
+    printf("%10.1f %5.1f%% %10.3f %9.3f %9.1f %9.1f %6.0f%% %9.1f  %s: %s\n", ns * 1e-3, 100 * ns / run_ns, w.work * 1e-6, w.bytes * 1e-6, w.work / (ns + 1), w.bytes / (ns + 1), 100 * w.floor_ns / (ns + 1), w.predicted_ns * 1e-3,
            cli_step_name(c->p, order[k]), c->p->steps[order[k]].nodes);
   }
   free(order);
@@ -147,7 +153,7 @@ static void json_rows(struct cli *c, const char *key, bool launches, const struc
     json_string(cli_step_name(c->p, i));
     printf(", \"nodes\": ");
     json_string(c->p->steps[i].nodes);
-    if (launches) printf(", \"products\": %.0f", w.products);
+    if (launches) printf(", \"products\": %.0f, \"predicted_us\": %.3f", w.products, w.predicted_ns * 1e-3);
     printf(", \"us\": %.3f, \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.6g, \"share_of_floor\": %.6g}", ns * 1e-3, w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
     first = false;
   }
@@ -178,7 +184,7 @@ static void put_event(FILE *f, const struct cli *c, const struct event *e, const
   if (launch) {
     fprintf(f, ", \"group\": ");
     json_string_to(f, c->p->launches[s->a].group);
-    fprintf(f, ", \"products\": %.0f", w.products);
+    fprintf(f, ", \"products\": %.0f, \"predicted_us\": %.3f", w.products, w.predicted_ns * 1e-3);
   }
   fprintf(f, ", \"work\": %.0f, \"bytes\": %.0f, \"floor_us\": %.6g, \"share_of_floor\": %.6g}}", w.work, w.bytes, w.floor_ns * 1e-3, w.floor_ns / (ns + 1));
 }

@@ -72,8 +72,8 @@ static const struct massrt_arg args[] = {
 };
 static const struct massrt_kernel kernels[] = { { "relu_4", 16, 0 }, { "add_4", 0, 0 } };
 static const struct massrt_launch launches[] = {
-  { 0, 0, 4, X_N, MASSRT_NO_EXPR, MASSRT_NO_EXPR, MASSRT_NO_EXPR, 0, "Mul_0, Add_1, Relu_2", "g0" },
-  { 1, 4, 6, X_1, X_4N, X_16N, X_4N, 0, "Add_3, Shape_4", "g1" },
+  { 0, 0, 4, X_N, MASSRT_NO_EXPR, MASSRT_NO_EXPR, MASSRT_NO_EXPR, MASSRT_NO_EXPR, MASSRT_NO_EXPR, 0, "Mul_0, Add_1, Relu_2", "g0" },
+  { 1, 4, 6, X_1, X_4N, X_16N, X_4N, X_4N, X_1, 0, "Add_3, Shape_4", "g1" },
 };
 static const struct massrt_step steps[] = {
   { MASSRT_S_LAUNCH, 0, 0, 0, MASSRT_NO_EXPR, 0, "Mul_0, Add_1, Relu_2" },

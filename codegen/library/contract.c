@@ -277,4 +277,4 @@ static struct kir_kern *lower(struct ir_arena *a, struct kir_nest *n, const stru
   return l.k;
 }
 
-const struct cg_skeleton cg_skeleton_contract = { .name = "contract", .schedule = cg_contract_schedule, .lower = lower, .alternatives = cg_contract_alternatives };
+const struct cg_skeleton cg_skeleton_contract = { .name = "contract", .schedule = cg_contract_schedule, .lower = lower, .alternatives = cg_contract_alternatives, .share = cg_contract_share };

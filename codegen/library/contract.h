@@ -93,5 +93,6 @@ bool cg_contract_pack(struct cg_lower_state *l);
 void cg_contract_pad(struct cg_lower_state *l, const struct kir_expr *e, int64_t nr);
 struct kir_sched *cg_contract_lanes_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t);
 struct kir_sched *cg_contract_schedule(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t);
-unsigned cg_contract_alternatives(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out, unsigned room);   /* as a skeleton's; processors */
+double cg_contract_share(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t);
+unsigned cg_contract_alternatives(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out, unsigned room);   /* both as a skeleton's; processors */
 #endif

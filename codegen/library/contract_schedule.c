@@ -1,5 +1,6 @@
 /* The schedules of the skeleton `contract` for one core with vectors: a tile of the output that fills the registers, rows cut evenly, enough tasks for the cores,
  * k loops in the order of x's storage. */
+#include <string.h>
 #include "codegen/library/contract.h"
 
 enum { UNROLL = 4, PREFETCH = 4096, CHAIN = 128, TASKS_A_CORE = 4 };
@@ -87,10 +88,10 @@ static bool asked_tile(struct plan *p)
   p->cols = (int64_t)p->v.vecs * p->lanes;
   return width_fits(p, p->v.vecs);
 }
+/* Measured shares of peak (docs/kernel-ir.md): one vector wide is bound by loads, short tiles by the latency of the accumulators. The best first; share16: of 16 registers. */
+static const struct { unsigned vecs, share, share16; } widths[] = { { 2, 98, 98 }, { 3, 97, 97 }, { 4, 96, 80 }, { 1, 82, 75 } };
 static void choose_tile(struct plan *p)
 {
-  /* measured shares of peak (docs/kernel-ir.md): one vector wide is bound by loads, short tiles by the latency of the accumulators */
-  static const struct { unsigned vecs, share, share16; } widths[] = { { 2, 98, 98 }, { 3, 97, 97 }, { 4, 96, 80 }, { 1, 82, 75 } };     /* share16: of 16 registers */
   const struct cg_axis *v = &p->c->ax[p->c->vec];
   int64_t m = rows_wanted(p), n = v->n ? v->n : 1 << 20;
   bool big = p->t->n_vregs >= 32;
@@ -345,6 +346,33 @@ struct kir_sched *cg_contract_schedule(struct ir_arena *a, const struct kir_nest
   if (t->lanes > 1) return cg_contract_lanes_schedule(a, n, t);
   if (!cg_contract_read(&c, a, n, &why) || c.elem != IR_f32) return NULL;
   return record(a, &c, t, (struct variant){ .tasks = TASKS_A_CORE });
+}
+/* The step that a record's innermost loop over an axis leaves to the tile; the whole axis where there is none (0: not known). */
+static int64_t tile_step(const struct kir_sched *s, const struct cg_axis *x)
+{
+  int64_t step = x->n;
+  for (uint32_t i = 0; i < s->loops.n; i++)
+    for (unsigned p = 0; p < s->loops.v[i].n; p++)
+      if (!strcmp(s->loops.v[i].part[p].axis, x->name)) step = s->loops.v[i].part[p].step;
+  return step;
+}
+/* As choose_tile has it, for the tile that the record says. */
+double cg_contract_share(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t)
+{
+  struct cg_contract c;
+  const char *why;
+  const struct kir_inst *in = s->inst ? kir_inst_find(s->inst) : NULL;
+  if (!in || !cg_contract_read(&c, a, n, &why)) return 1;
+  const struct cg_axis *v = &c.ax[c.vec];
+  int64_t cols = tile_step(s, v), lanes = in->n, rows = 1;
+  for (unsigned i = 0; i < c.n_ax; i++)
+    if (c.ax[i].role == CG_M && tile_step(s, &c.ax[i]) > 1) rows *= tile_step(s, &c.ax[i]);
+  double vecs = (double)cg_ceil_div(cols > 0 ? cols : lanes, lanes), share = 0.9, accs = (double)rows * vecs;
+  for (unsigned i = 0; i < sizeof widths / sizeof *widths; i++)
+    if (widths[i].vecs == (unsigned)vecs) share = 0.01 * (t->n_vregs >= 32 ? widths[i].share : widths[i].share16);
+  if (accs < t->accumulators) share *= accs / t->accumulators;
+  if (v->n && cols > 0) share *= (double)v->n / (double)cg_round_up(v->n, cols);
+  return share * (double)lanes / t->vec_lanes;
 }
 /* Other splits of the best tile; then other tiles, as many rows as fit the registers, three quarters and half of them. */
 unsigned cg_contract_alternatives(struct ir_arena *a, const struct kir_nest *n, const struct cg_target *t, struct cg_choice *out, unsigned room)

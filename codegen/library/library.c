@@ -72,6 +72,22 @@ unsigned cg_alternatives(struct ir_arena *a, const struct kir_nest *n, const str
   return k > 1 ? k : 0;
 }
 
+/* Results of a Winograd tile to a side, by the record's loops; 0: it is none. */
+static int64_t winograd_tile(const struct kir_sched *s)
+{
+  for (uint32_t i = 0; i < s->loops.n && !strcmp(s->kind, "winograd"); i++)
+    if (s->loops.v[i].kind == KIR_FOR) return s->loops.v[i].part[0].step;
+  return 0;
+}
+struct cg_expected cg_expect(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t)
+{
+  const struct cg_skeleton *sk = find(s->kind);
+  double share = sk && sk->share ? sk->share(a, n, s, t) : 1;
+  int64_t m = winograd_tile(s);
+  return (struct cg_expected){ .products = t->gops / 2 * share, .ops = t->gops / (t->fma ? 2 : 1), .near = t->clock_ghz * t->l3_cycle, .weights = t->gbytes,
+                               .growth = m ? (double)((m + 2) * (m + 2)) / 9 : 1 };
+}
+
 /* The name tells what the kernel is: the nest's words, and a hash of nest, record and target. */
 static const char *kern_name(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t)
 {

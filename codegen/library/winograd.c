@@ -426,16 +426,15 @@ static void zero_halo(struct gen *g, const struct cg_item *it)
 
 /* ---- the record ---- */
 /* Where the step of a loop over the axis belongs; NULL: nowhere. */
-static int64_t *field(struct gen *g, const char *axis, bool grid, int64_t side[2])
+static int64_t *field(const struct cg_winograd *w, struct cg_winograd_record *r, const char *axis, bool grid, int64_t side[2])
 {
-  struct cg_winograd_record *r = &g->r;
   if (!strcmp(axis, CG_WINOGRAD_TILES)) return grid ? &r->tiles : &r->rows;
-  int a = cg_find_axis(&g->w.c, axis);
-  if (a == (int)g->w.o) return grid ? &r->outs : &r->cols;
+  int a = cg_find_axis(&w->c, axis);
+  if (a == (int)w->o) return grid ? &r->outs : &r->cols;
   if (grid) return NULL;
-  return a == (int)g->w.k ? &r->part : a == (int)g->w.h ? &side[0] : a == (int)g->w.w ? &side[1] : NULL;
+  return a == (int)w->k ? &r->part : a == (int)w->h ? &side[0] : a == (int)w->w ? &side[1] : NULL;
 }
-static bool read_loops(struct gen *g, const struct kir_sched *s)
+bool cg_winograd_loops(const struct cg_winograd *w, const struct kir_sched *s, struct cg_winograd_record *r)
 {
   int64_t side[2] = { 0 };
   for (uint32_t l = 0; l < s->loops.n; l++)
@@ -443,12 +442,12 @@ static bool read_loops(struct gen *g, const struct kir_sched *s)
       const char *axis = s->loops.v[l].part[p].axis;
       int64_t step = s->loops.v[l].part[p].step;
       bool grid = s->loops.v[l].kind == KIR_GRID;
-      int64_t *to = field(g, axis, grid, side);
+      int64_t *to = field(w, r, axis, grid, side);
       if (to) *to = step;
-      bool image = grid && step == 1 && g->w.n >= 0 && cg_find_axis(&g->w.c, axis) == g->w.n;
+      bool image = grid && step == 1 && w->n >= 0 && cg_find_axis(&w->c, axis) == w->n;
       if ((!to && !image) || (!grid && s->loops.v[l].kind != KIR_FOR)) return false;
     }
-  g->r.m = side[0];
+  r->m = side[0];
   return side[0] == side[1];
 }
 static bool read_record(struct gen *g, const struct kir_sched *s, const char **why)
@@ -457,7 +456,7 @@ static bool read_record(struct gen *g, const struct kir_sched *s, const char **w
   const struct kir_inst *in = s->inst ? kir_inst_find(s->inst) : NULL;
   const struct kir_stage *u = cg_find_stage(s, g->w.u);
   *why = "the record's loops are not: grid over images, tiles and channels, for over h, w, channels, summed channels, tiles; with packed weights";
-  if (!read_loops(g, s) || !u || u->how != KIR_PACKED) return false;
+  if (!cg_winograd_loops(&g->w, s, r) || !u || u->how != KIR_PACKED) return false;
   r->ahead = u->prefetch / (int64_t)sizeof(float);
   r->far = u->far / (int64_t)sizeof(float);
   *why = "the record's steps fit neither vectors nor tiles";

@@ -27,4 +27,6 @@ struct cg_winograd_record {
   int64_t cols, part, rows;         /* of the product's register tile: channels, summed channels in one chain, tiles */
   int64_t ahead, far;               /* elements of the weights that prefetches into the first and the second cache are ahead; 0: none */
 };
+/* What a record's loops say; steps that it has no loop for stay as they were. False: a loop that such a record does not have. */
+bool cg_winograd_loops(const struct cg_winograd *w, const struct kir_sched *s, struct cg_winograd_record *r);
 #endif

@@ -34,7 +34,8 @@ static double direct_bytes(const struct plan *p) { return 36.0 * (double)(p->w->
 static double scratch_bytes(const struct plan *p, const struct cg_winograd_record *r) { return 4.0 * (double)((r->m + 2) * (r->m + 2) * r->tiles * (p->w->C + r->outs)); }
 /* What goes on at the same time: the longer, and a little of the other. */
 static double together(double a, double b) { return a > b ? a + 0.2 * b : b + 0.2 * a; }
-static double cycles(const struct plan *p, const struct cg_winograd_record *r)
+/* Of a task, weights being there. */
+static double task_cycles(const struct plan *p, const struct cg_winograd_record *r)
 {
   const struct cg_winograd *w = p->w;
   double nn = (double)((r->m + 2) * (r->m + 2)), tiles = (double)r->tiles, C = (double)w->C, outs = (double)r->outs, lanes = p->lanes;
@@ -43,8 +44,9 @@ static double cycles(const struct plan *p, const struct cg_winograd_record *r)
   if (u > 0.5 * (double)p->t->l2_bytes) product = together(product, part / p->t->l3_cycle);
   double task = tiles * (double)cg_ceil_div(w->C, p->lanes) * in_cycles(r->m) + product + tiles * outs / lanes * out_cycles(r->m);
   if (scratch > 0.75 * (double)p->t->l2_bytes) task += moved / p->t->scratch_cycle;
-  return together(waves(p, tasks(p, r)) * task, u / p->t->weights_cycle);
+  return task;
 }
+static double cycles(const struct plan *p, const struct cg_winograd_record *r) { return together(waves(p, tasks(p, r)) * task_cycles(p, r), u_bytes(p, r) / p->t->weights_cycle); }
 static double direct_cycles(const struct plan *p)
 {
   const struct cg_winograd *w = p->w;
@@ -207,4 +209,15 @@ static unsigned alternatives(struct ir_arena *a, const struct kir_nest *n, const
     }
   return k;
 }
-const struct cg_skeleton cg_skeleton_winograd = { .name = "winograd", .schedule = schedule, .lower = cg_winograd_lower, .choices = choices, .alternatives = alternatives };
+/* The products that a task takes (kir_nest_products: whole tiles, no padding) over what the model says that it takes. */
+static double share_of(struct ir_arena *a, const struct kir_nest *n, const struct kir_sched *s, const struct cg_target *t)
+{
+  struct cg_winograd w;
+  struct plan p;
+  struct cg_winograd_record r = { 0 };
+  if (!plan(&p, &w, a, n, t) || !cg_winograd_loops(&w, s, &r) || r.m < 1 || r.tiles < 1 || r.outs < 1 || r.cols < 1 || r.part < 1) return 1;
+  int64_t all = cg_ceil_div(w.H, r.m) * cg_ceil_div(w.W, r.m);
+  double blocks = (double)(cg_ceil_div(all, r.tiles) * (cg_round_up(w.O, r.cols) / r.outs));
+  return (double)(all * (r.m + 2) * (r.m + 2) * w.O * w.C) / (blocks * task_cycles(&p, &r) * p.lanes);
+}
+const struct cg_skeleton cg_skeleton_winograd = { .name = "winograd", .schedule = schedule, .lower = cg_winograd_lower, .choices = choices, .alternatives = alternatives, .share = share_of };

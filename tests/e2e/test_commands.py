@@ -124,7 +124,7 @@ def profile():
         assert len(table) == 2 + len(launches), table
         for x in launches:
             rows = [r for r in table[2:] if f"{x['kernel']}: {x['nodes']}" in r]
-            assert rows and re.match(r" *\d+\.\d +\d+\.\d% +\d+\.\d{3} +\d+\.\d{3} +\d+\.\d +\d+\.\d +\d+%  ", rows[0]), (x, table)
+            assert rows and re.match(r" *\d+\.\d +\d+\.\d% +\d+\.\d{3} +\d+\.\d{3} +\d+\.\d +\d+\.\d +\d+% +\d+\.\d  ", rows[0]), (x, table)
         check_trace(json.load(open("trace.json")), launches)
         j = json.loads(run("./p.bin", *args, "--profile", "trace.json", "--json").out)
         assert j["machine_gops"] > 0 and j["machine_gbytes_per_s"] > 0 and j["profile_run_ms"] > 0
@@ -133,7 +133,7 @@ def profile():
             floor = max(x["work"] / j["machine_gops"], x["bytes"] / j["machine_gbytes_per_s"]) / 1e3
             assert abs(x["floor_us"] - floor) <= 1e-3 + 1e-6 * floor and abs(x["share_of_floor"] - floor / (x["us"] + 1e-3)) <= 1e-3 + 0.01 * x["share_of_floor"], x
         for x, e in zip(j["launches"], (e for e in json.load(open("trace.json"))["traceEvents"] if e["ph"] == "X")):
-            assert x["products"] == e["args"]["products"] and 0 <= 2 * x["products"] <= x["work"], (x, e)
+            assert x["products"] == e["args"]["products"] and x["predicted_us"] == e["args"]["predicted_us"] > 0 and 0 <= 2 * x["products"] <= x["work"], (x, e)
             assert x["products"] > 0 if x["kernel"].startswith(("conv", "dot")) else x["products"] == 0 or not x["kernel"].startswith(("copy", "window")), x
         assert sum(x["us"] for x in j["launches"]) <= 1.001 * j["profile_run_ms"] * 1e3
     run("./p.bin", "--profile", "no/such/trace.json", status=74)

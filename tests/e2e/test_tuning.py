@@ -1,5 +1,9 @@
 """Descriptions of processors and tuning files: what they say decides kernels and not results, and what is wrong in them is told."""
 from e2e import *
+import json
+
+
+SSE = "--target=cpu:x86-64-v2"                      # every machine measures it, and Winograd's transform pays for narrow layers too
 
 
 def write(name, text):
@@ -45,6 +49,28 @@ def machine_of_a_level():
     assert "is none" in massc(m, "--target=opencl", "--machine", one, "-o", "no.bin", status=1).err
 
 
+@case("--profile tells what the description lets expect: by clock, units, memory and threads")
+def predictions():
+    m = small_resnet()
+
+    def predicted(text, threads=1):
+        massc(m, SSE, "--machine", write("p.yaml", text), "-o", "p.bin")
+        table = run("./p.bin", "--profile", "/dev/null", "--threads", threads).out
+        assert "predicted" in table.splitlines()[1], table
+        return json.loads(run("./p.bin", "--profile", "/dev/null", "--json", "--threads", threads).out)["launches"]
+
+    quick = "memory_gbytes_per_s: 100000\nl3_bytes_per_cycle: 10000\ncores: 8\n"
+    slow = predicted(quick + "clock_ghz: 1\nfma_ports: 1\n")
+    for more, threads, times in (("clock_ghz: 2\nfma_ports: 1\n", 1, 2), ("clock_ghz: 1\nfma_ports: 4\n", 1, 4), ("clock_ghz: 1\nfma_ports: 1\n", 2, 2)):
+        for x, y in ((x, y) for x, y in zip(slow, predicted(quick + more, threads), strict=True) if x["products"]):
+            assert x["kernel"] == y["kernel"] and abs(x["predicted_us"] / times - y["predicted_us"]) <= 0.002 + 0.005 * y["predicted_us"], (x, y, times)     # whole ns, rates in 1024ths
+    for x in (x for x in slow if x["products"]):                                  # 4 lanes, products and sums apart: 2 multiplications a ns
+        assert x["products"] / 2 <= x["predicted_us"] * 1e3 + 1 <= 20 * x["products"], x
+    weights = predicted("memory_gbytes_per_s: 0.1\ncores: 8\n")
+    one = next(x for x in weights if x["kernel"].startswith("dot"))
+    assert abs(one["predicted_us"] - 4 * (256 * 20 + 20) / 0.1 * 1e-3) < 0.01 * one["predicted_us"], one     # 256 channels, 20 classes
+
+
 @case("--machine: mistakes, with file and line")
 def machine_mistakes():
     m = small_resnet()
@@ -68,9 +94,6 @@ def rows_of(name):
 
 def file_of(*rows):
     return "massc_tune: 1\nkernels:\n" + "".join(f'- kernel: "{k}"\n  sched: "{s}"\n' for k, s in rows)
-
-
-SSE = "--target=cpu:x86-64-v2"                      # every machine measures it, and Winograd's transform pays for narrow layers too
 
 
 def wide():

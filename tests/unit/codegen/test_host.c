@@ -35,7 +35,7 @@ static const struct massrt_arg args[] = { { MASSRT_A_INPUT, 0, 0 }, { MASSRT_A_W
                                           { MASSRT_A_BUFFER, 0, 0 }, { MASSRT_A_WEIGHT, 0, 0 }, { MASSRT_A_BUFFER, 1, 0 }, { MASSRT_A_EXPR, 0, 0 }, { MASSRT_A_OUTPUT, 0, 0 } };
 static const struct massrt_kernel kernels[] = { { .name = "add_rows" } };
 static const struct massrt_place places[] = { { "cpu", MASSRT_K_CPU, MASSRT_ALIGN, -1 } };
-static const struct massrt_launch launches[] = { { 0, 0, 4, 0, 2, 3, 0, 0, "Add_0", "g0" }, { 0, 4, 4, 0, 2, 3, 2, 0, "Add_1", "g1" } };
+static const struct massrt_launch launches[] = { { 0, 0, 4, 0, 2, 3, 0, 0, 0, 0, "Add_0", "g0" }, { 0, 4, 4, 0, 2, 3, 2, 0, 0, 0, "Add_1", "g1" } };
 static const struct massrt_step steps[] = { { .kind = MASSRT_S_LAUNCH, .a = 0, .nodes = "Add_0" }, { .kind = MASSRT_S_LAUNCH, .a = 1, .nodes = "Add_1" }, { MASSRT_S_COPY, 6, 8, 3, 3, 0, "Add_1" } };
 static struct cg_host host_of(const struct cg_target *const *t, unsigned n)
 {
