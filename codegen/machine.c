@@ -96,14 +96,19 @@ bool cg_machine_whole(const struct ir_yaml *y)
   for (unsigned i = 0; i < N_KEYS; i++) TRY(ir_yaml_get(y, keys[i].name) != NULL);
   return true;
 }
+struct ir_yaml *cg_machine_parse(struct ir_arena *a, struct ir_diags *d, const char *file, const void *text, size_t bytes)
+{
+  struct ir_yaml_error e;
+  struct ir_yaml *y = ir_yaml_read(a, file, text, bytes, &e);
+  if (!y) ir_error(d, IR_M0407, NULL, NULL, "%s:%u: %s; expected a YAML mapping of facts, such as \"cores: 8\"", file, e.line, e.why);
+  return y;
+}
 struct ir_yaml *cg_machine_read(struct ir_arena *a, struct ir_diags *d, const char *path)
 {
   struct ir_mapping m;
-  struct ir_yaml_error e;
   int rc = ir_file_map(path, &m);
   if (rc) return (void)ir_error(d, IR_M0001, NULL, NULL, "cannot read %s: %s", path, strerror(rc)), NULL;
-  struct ir_yaml *y = ir_yaml_read(a, path, m.p, m.n, &e);
+  struct ir_yaml *y = cg_machine_parse(a, d, path, m.p, m.n);
   ir_file_unmap(&m);
-  if (!y) ir_error(d, IR_M0407, NULL, NULL, "%s:%u: %s; expected a YAML mapping of facts, such as \"cores: 8\"", path, e.line, e.why);
   return y;
 }

@@ -12,6 +12,7 @@
 struct pass_tune_row { const char *kernel, *sched; unsigned line; bool used, told; };     /* which kernel, its record; was it met, was it left with a warning */
 struct pass_tune { const char *file; IR_VEC(struct pass_tune_row) rows; bool measuring; /* weights may grow as they like */ };
 /* NULL: a diagnostic (M0001, M0408). */
+struct pass_tune *pass_tune_parse(struct ir_arena *a, struct ir_diags *d, const char *file, const void *text, size_t bytes);
 struct pass_tune *pass_tune_read(struct ir_arena *a, struct ir_diags *d, const char *path);
 const char *pass_tune_key(struct ir_arena *a, const struct ir_target *t, const struct kir_nest *n);     /* how rows name a kernel; t has an isa */
 const char *pass_tune_text(struct ir_arena *a, const struct kir_sched *s);                             /* a record in one line */

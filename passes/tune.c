@@ -89,18 +89,23 @@ static bool read_rows(struct ir_arena *a, struct ir_diags *d, const struct ir_ya
   for (unsigned i = 0; i < rows->n; i++) TRY(read_row(a, d, rows->item[i], t));
   return true;
 }
+struct pass_tune *pass_tune_parse(struct ir_arena *a, struct ir_diags *d, const char *file, const void *text, size_t bytes)
+{
+  struct ir_yaml_error e;
+  struct pass_tune *t = IR_NEW(a, struct pass_tune);
+  const struct ir_yaml *y = ir_yaml_read(a, file, text, bytes, &e);
+  t->file = file;
+  if (!y) return (void)ir_error(d, IR_M0408, NULL, NULL, "%s:%u: %s; expected a file that massc tune wrote", file, e.line, e.why), NULL;
+  return read_rows(a, d, y, t) ? t : NULL;
+}
 struct pass_tune *pass_tune_read(struct ir_arena *a, struct ir_diags *d, const char *path)
 {
   struct ir_mapping m;
-  struct ir_yaml_error e;
-  struct pass_tune *t = IR_NEW(a, struct pass_tune);
   int rc = ir_file_map(path, &m);
-  t->file = path;
   if (rc) return (void)ir_error(d, IR_M0001, NULL, NULL, "cannot read %s: %s", path, strerror(rc)), NULL;
-  const struct ir_yaml *y = ir_yaml_read(a, path, m.p, m.n, &e);
+  struct pass_tune *t = pass_tune_parse(a, d, path, m.p, m.n);
   ir_file_unmap(&m);
-  if (!y) return (void)ir_error(d, IR_M0408, NULL, NULL, "%s:%u: %s; expected a file that massc tune wrote", path, e.line, e.why), NULL;
-  return read_rows(a, d, y, t) ? t : NULL;
+  return t;
 }
 
 /* ---- use ---- */
