@@ -16,7 +16,7 @@ struct pass_tune *pass_tune_parse(struct ir_arena *a, struct ir_diags *d, const 
 struct pass_tune *pass_tune_read(struct ir_arena *a, struct ir_diags *d, const char *path);
 const char *pass_tune_key(struct ir_arena *a, const struct ir_target *t, const struct kir_nest *n);     /* how rows name a kernel; t has an isa */
 const char *pass_tune_text(struct ir_arena *a, const struct kir_sched *s);                             /* a record in one line */
-/* A warning when rows for one of the targets met no kernel. */
+/* A warning when rows for one of the targets met no kernel, or none is for one of them. */
 void pass_tune_report(const struct pass_tune *t, struct ir_diags *d, const struct ir_target *targets, unsigned n);
 
 struct pass_options {

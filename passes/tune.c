@@ -135,19 +135,28 @@ struct kir_sched *pass_tuned(struct pass_ctx *c, const struct ir_target *target,
   *left -= x[i].bytes;
   return x[i].s;
 }
+/* Is the row for one of the targets? Rows of other levels wait for another --target. */
+static bool row_for(const struct pass_tune_row *r, const struct ir_target *targets, unsigned n)
+{
+  for (unsigned k = 0; k < n; k++) {
+    size_t length = targets[k].isa ? strlen(targets[k].isa) : 0;
+    if (length && !strncmp(r->kernel, targets[k].isa, length) && r->kernel[length] == ' ') return true;
+  }
+  return false;
+}
 void pass_tune_report(const struct pass_tune *t, struct ir_diags *d, const struct ir_target *targets, unsigned n)
 {
-  uint32_t others = 0;
+  uint32_t others = 0, for_us = 0;
   const struct pass_tune_row *first = NULL;
   for (uint32_t i = 0; i < t->rows.n; i++) {
     const struct pass_tune_row *r = &t->rows.v[i];
-    bool compiled = false;                       /* rows of other levels wait for another --target */
-    for (unsigned k = 0; k < n; k++) compiled |= targets[k].isa && !strncmp(r->kernel, targets[k].isa, strlen(targets[k].isa));
-    if (r->used || !compiled) continue;
+    if (!row_for(r, targets, n)) continue;
+    for_us++;
+    if (r->used) continue;
     if (first) others++;
     else first = r;
   }
-  if (!first) return;
-  if (others) ir_warn(d, IR_M0404, NULL, NULL, "%s:%u: the model has no kernel \"%s\", and %u further rows have none", t->file, first->line, first->kernel, others);
-  else ir_warn(d, IR_M0404, NULL, NULL, "%s:%u: the model has no kernel \"%s\"", t->file, first->line, first->kernel);
+  if (t->rows.n && !for_us) ir_warn(d, IR_M0404, NULL, NULL, "%s: none of its rows is for %s; the first is for \"%s\"", t->file, targets->name, t->rows.v->kernel);
+  else if (others) ir_warn(d, IR_M0404, NULL, NULL, "%s:%u: the model has no kernel \"%s\", and %u further rows have none", t->file, first->line, first->kernel, others);
+  else if (first) ir_warn(d, IR_M0404, NULL, NULL, "%s:%u: the model has no kernel \"%s\"", t->file, first->line, first->kernel);
 }

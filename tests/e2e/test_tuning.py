@@ -137,7 +137,10 @@ def honoured():
         assert not massc(*args, "-q").err and records(m, SSE, *more, "--tune", "one.yaml") == records(m, SSE, *more)
     err = massc(m, SSE, "--tune", write("one.yaml", file_of(*((kernel + str(i), direct) for i in range(3)))), "-o", "one.bin").err
     assert "2 further" in err and err.count("M0404") == 1, err
-    assert not massc(m, SSE, "--tune", write("one.yaml", file_of((kernel.replace("v2", "v3"), direct))), "-o", "one.bin").err      # of another level
+    other = (kernel.replace("v2", "v3"), direct)      # of another level
+    assert not massc(m, SSE, "--tune", write("one.yaml", file_of((kernel, direct), other)), "-o", "one.bin").err
+    assert "none of its rows is for cpu:x86-64-v2" in massc(m, SSE, "--tune", write("one.yaml", file_of(other)), "-o", "one.bin").err
+    assert "none of its rows is for opencl" in massc(m, "--target=opencl", "--tune", "one.yaml", "-o", "one.bin").err
 
 
 @case("--tune: mistakes in the file, with its line; options that do not go together")
