@@ -189,12 +189,23 @@ static void operands(struct cc *c, struct ir_buf *b, const struct kir_reg *r, co
       ir_buf_printf(b, "%s\"%s\"(%s%s)", b->n ? ", " : "", constraint, s, whole ? "" : c_printf(c, ".v[%u]", v));
   }
 }
+/* Each lane for itself: its element of the result, a vector along k of each factor. */
+static void fma_along_k(struct cc *c, const struct kir_op *o)
+{
+  const char *d = reg(c, o->reg, o->ix[0]);
+  const struct c_text part[3] = { { c_printf(c, "%s.v[v]", reg(c, o->reg2, o->ix[1])), C_ATOM }, { c_printf(c, "%s.v[v]", reg(c, o->reg3, o->ix[2])), C_ATOM }, { d, C_ATOM } };
+  c_line(c, "EACH(v, %u) %s = %s;", o->inst->k, d, c_fma(c, o->reg->elem, part).s);
+}
 void c_mma(struct cc *c, const struct kir_op *o)
 {
   const struct kir_inst *in = o->inst;
   struct ir_buf d = { 0 }, ab = { 0 };
-  if (!c->d->warps || !in->text) {
-    c_fail(c, "instruction %s has no text", in->name);
+  if (!in->text) {
+    fma_along_k(c, o);
+    return;
+  }
+  if (!c->d->warps) {
+    c_fail(c, "%s exists in CUDA only", in->name);
     return;
   }
   operands(c, &d, o->reg, o->ix[0], kir_layout_count(&in->C, 'r'), "+f");

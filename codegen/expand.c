@@ -921,7 +921,7 @@ static void expand_mma(struct ex *x, struct kir_op *o)
   struct site dummy = { 0 };
   struct kir_block *outer = x->e.at, *mid;
   const struct kir_expr *ea = o->e->a[0], *eb = o->e->a[1];
-  bool own = !m.in->text;                         /* no l factor: each lane executes it for itself */
+  bool own = kir_layout_count(&m.in->C, 'l') == 1;   /* each lane executes it for itself */
   int64_t steps, na = kir_layout_count(&m.in->A, 'r'), nb = kir_layout_count(&m.in->B, 'r');
   IR_ASSERT(ir_ix_const(o->ix[0], &steps) && steps % m.in->k == 0);
   steps /= m.in->k;

@@ -11,12 +11,16 @@ struct plan {
   struct kir_sched *s;
   int64_t step[CG_MAX_AXES], lane[CG_MAX_AXES];   /* of the tile, and of one lane */
 };
-struct tile { int64_t rows, cols, lane_rows, lane_cols, split; bool group; };
-static const struct tile warp_tiles[] = {             /* of matrix units; lane_: of a warp; split: warps that take a stage's sum in parts */
+struct tile { int64_t rows, cols, lane_rows, lane_cols, split; enum { MMA /* a warp's matrix instructions */, GROUP /* wgmma */, FMA /* ordinary units */ } how; };
+static const struct tile warp_tiles[] = {             /* lane_: of a warp; split: warps that take a stage's sum in parts */
   { 128, 256, 64, 64, 1 }, { 128, 128, 64, 32, 1 }, { 128, 64, 32, 32, 1 }, { 128, 32, 32, 32, 1 }, { 64, 128, 32, 32, 1 }, { 64, 64, 32, 32, 1 }, { 64, 32, 32, 32, 2 }, { 32, 64, 32, 32, 2 },
   { 32, 32, 32, 32, 4 }, { 16, 64, 16, 64, 4 }, { 16, 32, 16, 32, 4 }, { 64, 32, 32, 16, 1 }, { 32, 64, 16, 32, 1 }, { 32, 32, 16, 16, 1 }, { 16, 64, 16, 16, 1 }, { 16, 32, 16, 8, 1 },
   /* warps in groups of four (wgmma); lane_: of a group */
-  { 128, 256, 64, 256, 1, true }, { 128, 192, 64, 192, 1, true }, { 128, 128, 64, 128, 1, true }, { 128, 64, 64, 64, 1, true }, { 64, 128, 64, 128, 1, true }, { 64, 64, 64, 64, 1, true }
+  { 128, 256, 64, 256, 1, GROUP }, { 128, 192, 64, 192, 1, GROUP }, { 128, 128, 64, 128, 1, GROUP }, { 128, 64, 64, 64, 1, GROUP }, { 64, 128, 64, 128, 1, GROUP }, { 64, 64, 64, 64, 1, GROUP },
+  /* float32: of a warp's 64x32 each lane has 8x8 */
+  { 128, 128, 64, 32, 1, FMA }, { 128, 64, 64, 32, 1, FMA }, { 64, 64, 64, 32, 4, FMA }, { 64, 32, 64, 32, 8, FMA }, { 64, 32, 64, 32, 4, FMA }, { 32, 64, 32, 32, 4, FMA },
+  { 32, 32, 32, 32, 8, FMA }, { 32, 32, 32, 32, 4, FMA }, { 64, 16, 64, 16, 8, FMA }, { 16, 32, 16, 32, 8, FMA }, { 32, 16, 32, 16, 8, FMA },
+  { 64, 64, 32, 32, 1, FMA }, { 64, 32, 32, 32, 2, FMA }, { 32, 32, 32, 32, 2, FMA }, { 32, 32, 32, 16, 1, FMA }
 };
 static const struct tile tiles[] = {
   { 128, 128, 8, 8, 1 }, { 128, 64, 8, 4, 1 }, { 64, 64, 4, 4, 1 }, { 32, 64, 4, 4, 1 }, { 64, 32, 4, 4, 1 }, { 32, 32, 4, 2, 1 }, { 16, 32, 2, 2, 1 }
@@ -172,42 +176,58 @@ static void grid(struct plan *p)
 /* Stages of the pipe: as many as are of use, in half of what a multiprocessor has, so that another block fits beside; the largest tiles have all, and groups where there
  * is no other block. */
 static bool large(const struct tile *q) { return q->rows * q->cols > 128 * 128; }
-static bool alone(const struct plan *p, const struct tile *q, int64_t blocks) { return large(q) || (q->group && blocks <= (int64_t)p->t->cores); }
+static bool alone(const struct plan *p, const struct tile *q, int64_t blocks) { return large(q) || (q->how == GROUP && blocks <= (int64_t)p->t->cores); }
 /* Bytes of a row of an operand in a stage of ks terms. */
 static int64_t row_bytes(const struct plan *p, int64_t ks) { return ks * ir_elem_bytes(p->c->xr->arr->elem); }
+static int64_t stage_bytes(const struct plan *p, const struct tile *q, int64_t ks) { return (q->rows + q->cols) * (row_bytes(p, ks) + (q->how == FMA ? 16 : 0)); }
 static unsigned stages(const struct plan *p, const struct tile *q, int64_t blocks, int64_t ks, double terms)
 {
-  int64_t n = p->t->shared_bytes / (alone(p, q, blocks) ? 1 : 2) / ((q->rows + q->cols) * row_bytes(p, ks));
+  int64_t n = p->t->shared_bytes / (alone(p, q, blocks) ? 1 : 2) / stage_bytes(p, q, ks);
+  if (p->t->kind == CG_OPENCL) return 1;
   if (n > 8) n = 8;
   while (n > 2 && (double)n > terms / (double)ks + 1) n--;
   return n < 2 ? 2 : (unsigned)n;
 }
-static int64_t warps_of(const struct tile *q) { return q->rows / q->lane_rows * (q->cols / q->lane_cols) * q->split * (q->group ? 4 : 1); }
+/* What warps that split the sum have of it, in shared memory at the end. */
+static int64_t parts_bytes(const struct tile *q) { return q->split * q->rows * (q->cols + (q->how == FMA ? 4 : 0)) * 4; }
+static int64_t warps_of(const struct tile *q) { return q->rows / q->lane_rows * (q->cols / q->lane_cols) * q->split * (q->how == GROUP ? 4 : 1); }
+/* Of a row's bytes, how many an instruction takes: 32 on matrix units, four elements else. */
+static int64_t inst_bytes(const struct plan *p, const struct tile *q) { return q->how == FMA ? row_bytes(p, 4) : 32; }
+/* Have matrix units no part in it? */
+static bool ordinary(const struct plan *p) { return p->t->kind == CG_OPENCL || p->c->xr->arr->elem == IR_f32; }
 /* What an H100 shows of each kind of tile (docs/codegen-c.md): multiplications of a multiprocessor in a cycle, bytes that it brings in, and cycles that a stage
  * takes beside, for barriers, issue and the first of its multiplications. A stage is 128 bytes of each row: 64 terms of 16 bits, or 32 of tf32, which take as long. */
+static double larger(double a, double b) { return a > b ? a : b; }
 struct rates { double multiply, bring, stage; };
 static struct rates rates_of(const struct tile *q)
 {
-  return q->group ? (struct rates){ 1900, 230, 150 } : q->split > 1 ? (struct rates){ 587, 237, 65 } : (struct rates){ 627, 285, 177 };
+  if (q->how == FMA) {                            /* a lane's a x b elements take a*b multiplications, and a + b reads of shared memory of two cycles each */
+    double a = (double)q->lane_rows / 8, b = (double)q->lane_cols / 4;
+    return (struct rates){ 220 / larger(1, 2 * (a + b) / (a * b)), 285, 100 };
+  }
+  return q->how == GROUP ? (struct rates){ 1900, 230, 150 } : q->split > 1 ? (struct rates){ 587, 237, 65 } : (struct rates){ 627, 285, 177 };
 }
-static double larger(double a, double b) { return a > b ? a : b; }
 /* Cycles of a kernel of `blocks` such tiles. Blocks that share a multiprocessor hide each other's latency, and share its rates; all share that of the second cache, from which
  * a stage takes LATENCY, hidden by those that are under way. */
 static double cycles_of(const struct plan *p, const struct tile *q, int64_t blocks, int64_t ks, double terms)
 {
   static const double latency = 1650, second = 5000 /* bytes a cycle */, behind = 1.29 /* of mma.sync, for its latency */, start = 2096 /* launch, filling of the pipe */, element = 0.209 /* epilogue */;
   unsigned depth = stages(p, q, blocks, ks, terms);
-  int64_t each = cg_ceil_div(blocks, p->t->cores), bytes = depth * (q->rows + q->cols) * row_bytes(p, ks);
-  if (q->split > 1 && q->split * q->rows * q->cols * 4 > bytes) bytes = q->split * q->rows * q->cols * 4;
+  int64_t each = cg_ceil_div(blocks, p->t->cores), bytes = depth * stage_bytes(p, q, ks);
+  if (q->split > 1 && parts_bytes(q) > bytes) bytes = parts_bytes(q);
   int64_t together = p->t->core_shared_bytes / (bytes + 1024), threads = p->t->core_threads / (32 * warps_of(q));
   if (together > threads) together = threads;
+  if (q->how == FMA) {                            /* registers: the tile, a column of factors, and what addresses take */
+    int64_t a = q->lane_rows / 8, b = q->lane_cols / 4, most = 65536 / (32 * warps_of(q) * (a * b + 4 * b + 48));
+    if (together > most) together = most;
+  }
   if (together > each) together = each;
   if (together < 1) together = 1;
   double rounds = (double)cg_ceil_div(each, together), area = (double)(q->rows * q->cols), edges = (double)(q->rows + q->cols) * 128;
   struct rates r = rates_of(q);
-  double work = larger(area * 64 / r.multiply, edges / r.bring), one = q->group ? larger((double)together * work, latency / (depth - 1)) : behind * work;
+  double work = larger(area * 64 / r.multiply, edges / r.bring), one = q->how == GROUP ? larger((double)together * work, latency / (depth - 1)) : behind * work;
   double stage = larger(rounds * (r.stage + one), (double)each * work);
-  if (q->group) stage = larger(stage, (double)blocks * edges / second);
+  if (q->how == GROUP) stage = larger(stage, (double)blocks * edges / second);
   return terms * (double)row_bytes(p, 1) / 128 * stage + rounds * start + (double)each * area * element * (together > 1 ? 1 : 1.5);
 }
 /* terms: of each sum; ks: of a stage; groups: may warps multiply together? NULL: no tile fits. */
@@ -221,9 +241,9 @@ static const struct tile *choose_units(struct plan *p, double terms, int64_t ks,
   for (unsigned i = 0; i < c->n_ax; i++) unknown |= c->ax[i].role == CG_M && !c->ax[i].n;
   for (unsigned i = 0; i < sizeof warp_tiles / sizeof *warp_tiles; i++) {
     const struct tile *q = &warp_tiles[i];
-    if (q->group && (!groups || row_bytes(p, ks) != KIR_WGMMA_ROW_BYTES)) continue;
+    if ((q->how == FMA) != ordinary(p) || (q->how == GROUP && (!groups || row_bytes(p, ks) != KIR_WGMMA_ROW_BYTES))) continue;
     int64_t blocks = place(p, q);
-    if (blocks < 0 || row_bytes(p, ks) % (32 * q->split)) continue;
+    if (blocks < 0 || row_bytes(p, ks) % (inst_bytes(p, q) * q->split) || (q->split > 1 && parts_bytes(q) > p->t->shared_bytes)) continue;
     if (unknown) blocks *= cg_ceil_div(ROWS, q->rows);
     double cycles = cycles_of(p, q, blocks, ks, terms);
     if (chosen && cycles >= best) continue;
@@ -254,7 +274,7 @@ static struct kir_sched *record(struct plan *p, const struct kir_nest *n, const 
   if (q->split > 1 && c->ax[k].n % (2 * ks) == 0) ks *= 2;         /* fewer barriers */
   p->s = IR_NEW(c->a, struct kir_sched);
   p->s->kind = "contract";
-  p->s->inst = q->group ? ir_arena_printf(c->a, "wgmma.m64n%lldk%u.%s.f32", (long long)q->lane_cols, 32 / size, elem) : ir_arena_printf(c->a, "mma.m16n8k%u.%s.f32", 32 / size, elem);
+  p->s->inst = q->how == FMA ? "fma.m8n4k4" : q->how == GROUP ? ir_arena_printf(c->a, "wgmma.m64n%lldk%u.%s.f32", (long long)q->lane_cols, 32 / size, elem) : ir_arena_printf(c->a, "mma.m16n8k%u.%s.f32", 32 / size, elem);
   grid(p);
   for (unsigned i = 0; i < c->n_ax; i++)
     if (c->ax[i].role == CG_K && i != k && c->ax[i].n != 1 && others++ < 3) add_part(p, KIR_PIPE, i, 1);
@@ -264,10 +284,10 @@ static struct kir_sched *record(struct plan *p, const struct kir_nest *n, const 
   if (q->split > 1) add_part(p, KIR_WARP, k, ks / q->split);
   p->s->epi_shared = q->split > 1 || leaves_in_pieces(p, q);
   for (unsigned o = 0; o < 2; o++)
-    ir_push(c->a, &p->s->stages, ((struct kir_stage){ .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = "cp.async", .swz = swizzle(row_bytes(p, ks), size) }));
+    ir_push(c->a, &p->s->stages, ((struct kir_stage){ .operand = (o ? c->wr : c->xr)->arr->name, .how = KIR_STAGED, .via = p->t->kind == CG_CUDA ? "cp.async" : "sync", .swz = q->how == FMA ? 0 : swizzle(row_bytes(p, ks), size) }));
   return others <= 3 && fits(n, p->s, p->t) ? p->s : NULL;
 }
-/* Both operands are of one 16-bit type, or tf32, and run along the last summed axis, in whole pieces of 16 bytes. A constant w is stored so. */
+/* Both operands are of one type and run along the last summed axis, in whole pieces of 16 bytes. A constant w is stored so. */
 static struct kir_sched *units(const struct kir_nest *n, struct cg_contract *c, const struct cg_target *t)
 {
   struct plan p = { .c = c, .t = t };
@@ -275,7 +295,8 @@ static struct kir_sched *units(const struct kir_nest *n, struct cg_contract *c, 
   double terms = 1;
   int k = -1;
   unsigned size = ir_elem_bytes(e);
-  if (t->kind != CG_CUDA || t->level < 80 || !ir_elem_narrower(e, IR_f32) || c->wr->arr->elem != e || cg_contract_whole(c)) return NULL;
+  if (e != IR_f32 && !ir_elem_narrower(e, IR_f32)) return NULL;
+  if (c->wr->arr->elem != e || cg_contract_whole(c)) return NULL;
   for (unsigned i = 0; i < c->n_ax; i++) {
     if (c->ax[i].role == CG_K && c->ax[i].n != 1 && cg_contract_runs(c, 0, i)) k = (int)i;
     if (c->ax[i].role == CG_K) terms *= c->ax[i].n ? (double)c->ax[i].n : 64;
@@ -284,11 +305,11 @@ static struct kir_sched *units(const struct kir_nest *n, struct cg_contract *c, 
   if (!cg_contract_runs(c, 1, (unsigned)k) && !cg_contract_packable(c)) return NULL;
   int64_t ks = 128 / size;
   while (ks > 32 / size && cg_round_up(c->ax[k].n, ks) > cg_round_up(c->ax[k].n, ks / 2)) ks /= 2;
-  for (int groups = !strcmp(t->arch, "sm_90a"); groups >= 0; groups--) {
+  for (int groups = !ordinary(&p) && !strcmp(t->arch, "sm_90a"); groups >= 0; groups--) {
     int64_t blocks = 0;
     const struct tile *q = choose_units(&p, terms, ks, groups, &blocks);
     struct kir_sched *s = q ? record(&p, n, q, (unsigned)k, ks, terms, blocks) : NULL;
-    if (s || (q && !q->group)) return s;
+    if (s || (q && q->how != GROUP)) return s;
   }
   return NULL;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "codegen/library/contract.h"
 
-enum { MAX_REGS = 256 };
+enum { MAX_REGS = 256, PIECE = 16 /* bytes; a row that is read without a swizzle is one longer, so that rows begin in different banks */ };
 
 struct tile {
   struct cg_lower_state *l;
@@ -179,6 +179,7 @@ static bool relayout(struct tile *t)
   struct kir_layout lay;
   int64_t dim[3] = { l->split, extent(t, CG_M, false), extent(t, CG_N, false) };
   TRY(copy_layout(t, dim[1], dim[2], cg_contract_piece(l->c), "i=1, j=1", &lay));
+  if (!l->in->fetch) dim[2] += PIECE / ir_elem_bytes(t->acc->elem);
   uint64_t before = l->k->scratch_bytes;
   struct kir_arr *b = kir_buf(l->k, "e", t->acc->elem, t->part ? 3 : 2, t->part ? dim : dim + 1);
   uint64_t bytes = l->k->scratch_bytes - b->byte_offset;
@@ -361,7 +362,11 @@ static bool stage_operand(struct tile *t, unsigned o, unsigned depth)
     TRY(lane_copy_layout(t, rows, dim[2], along_k, o ? "k=1, j=1" : "k=1, i=1", &lay));
     dim[1] = dim[2];
     dim[2] = along_k ? rows + 1 : rows;           /* columns of a copied tile in different banks */
-  } else TRY(copy_layout(t, rows, dim[2], 16 / ir_elem_bytes(r->elem), o ? "j=1, k=1" : "i=1, k=1", &lay));
+  } else {
+    unsigned piece = PIECE / ir_elem_bytes(r->elem);
+    TRY(copy_layout(t, rows, dim[2], piece, o ? "j=1, k=1" : "i=1, k=1", &lay));
+    if (!l->in->fetch) dim[2] += piece;
+  }
   struct kir_arr *b = kir_buf(l->k, ir_arena_printf(c->a, "s%s", r->arr->name), r->elem, 3, dim);
   b->swz = sg->swz;
   const struct ir_ix *at[3] = { ir_ix_find(l->k->ixs, "stage"), dim_coord(t, o ? CG_N : CG_M), t->coord[k] }, *row = at[1];

@@ -621,6 +621,23 @@ static bool gather(struct run *r, const struct frag *f, double *m, bool put)   /
       }
   return true;
 }
+/* Without a text of its own an instruction is each lane's own multiplications: of what this lane holds. */
+static bool do_own(struct run *r, const struct ins *i)
+{
+  const struct kir_op *o = i->o;
+  unsigned k = o->inst->k;
+  int64_t c, a, b;
+  r->row.v[r->lane] = 0;
+  TRY(reg_number(r, i, 0, o->reg, 1, &c) && reg_number(r, i, 1, o->reg2, 1, &a) && reg_number(r, i, 2, o->reg3, 1, &b));
+  for (unsigned l = 0; l < r->L; l++) {
+    uint32_t at = reg_at(r, i->reg, o->reg, c, l), x = reg_at(r, i->reg2, o->reg2, a, l), y = reg_at(r, i->reg3, o->reg3, b, l);
+    for (unsigned v = 0; v < k; v++) {
+      r->w->val[at].f = ir_round_to(o->reg->elem, fma(r->w->val[x + v].f, r->w->val[y + v].f, r->w->val[at].f));
+      r->w->poison[at] |= r->w->poison[x + v] | r->w->poison[y + v];
+    }
+  }
+  return true;
+}
 static bool do_mma(struct run *r, const struct ins *i)
 {
   const struct kir_op *o = i->o;
@@ -628,6 +645,7 @@ static bool do_mma(struct run *r, const struct ins *i)
   struct frag C = { &q->C, o->reg, i->reg, 0, 'i', 'j', q->n }, A = { &q->A, o->reg2, i->reg2, 0, 'i', 'k', q->k }, B = { &q->B, o->reg3, i->reg3, 0, 'k', 'j', q->n };
   TRY(all_lanes(r, o));
   if (kir_layout_count(&q->C, 'l') != (int64_t)r->L) return fault(r, "mma_sync: %s needs a warp of %lld lanes", q->name, (long long)kir_layout_count(&q->C, 'l'));
+  if (!q->text) return do_own(r, i);
   r->row.v[r->lane] = 0;
   TRY(reg_number(r, i, 0, o->reg, (unsigned)kir_layout_count(&q->C, 'r'), &C.at));
   TRY(reg_number(r, i, 1, o->reg2, (unsigned)kir_layout_count(&q->A, 'r'), &A.at));

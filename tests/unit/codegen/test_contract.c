@@ -384,6 +384,27 @@ START_TEST(tf32_gemm)
   ir_arena_destroy(a);
 }
 END_TEST
+static const char *const f32_forms[] = {
+  "sched contract { loops = grid m/64 n/32, pipe k/32 depth 3, warp m/64 n/32; tile = fma.m8n4k4; A = shared cp.async; B = shared cp.async }",
+  "sched contract { loops = grid m/64 n/64, pipe k/8 depth 2, warp m/32 n/32; tile = fma.m8n4k4; A = shared cp.async; B = shared cp.async; epi = shared }",
+  "sched contract { loops = grid m/16 n/8, pipe k/4 depth 1, warp m/8 n/4; tile = fma.m8n4k4; A = shared sync; B = shared sync }",
+  /* warps that take a stage's sum in parts: alone, with rows or columns of their own */
+  "sched contract { loops = grid m/32 n/16, pipe k/32 depth 2, warp m/32 n/16 k/4; tile = fma.m8n4k4; A = shared cp.async; B = shared cp.async; epi = shared }",
+  "sched contract { loops = grid m/64 n/64, pipe k/64 depth 3, warp m/64 n/32 k/16; tile = fma.m8n4k4; A = shared cp.async; B = shared cp.async; epi = shared }",
+  "sched contract { loops = grid m/32 n/32, pipe k/16 depth 1, warp m/16 n/32 k/8; tile = fma.m8n4k4; A = shared sync; B = shared sync; epi = shared }",
+};
+START_TEST(f32_gemm)
+{
+  static const int sizes[][3] = { { 1, 8, 8 }, { 33, 132, 36 }, { 64, 64, 64 }, { 65, 20, 76 } };
+  struct ir_arena *a = ir_arena_create();
+  seed = (uint64_t)_i + 1;
+  for (unsigned f = 0; f < sizeof f32_forms / sizeof *f32_forms; f++) {
+    struct kir_bind b[3] = { { "M", sizes[_i][0] }, { "N", sizes[_i][1] }, { "K", sizes[_i][2] } };
+    check_record(a, narrow_gemm_nest(a, IR_f32, 4, 0, 0), f32_forms[f], b, 3);
+  }
+  ir_arena_destroy(a);
+}
+END_TEST
 START_TEST(lanes_gemm)                            /* the OpenCL form: each lane its own tile */
 {
   struct ir_arena *a = ir_arena_create();
@@ -438,6 +459,7 @@ int main(void)
   tcase_add_loop_test(t, half_gemm, 0, 4);
   tcase_add_test(t, half_gemm_odd);
   tcase_add_loop_test(t, tf32_gemm, 0, 4);
+  tcase_add_loop_test(t, f32_gemm, 0, 4);
   tcase_add_test(t, lanes_gemm);
   tcase_add_loop_test(t, half_conv, 0, sizeof conv_forms / sizeof *conv_forms);
   tcase_add_loop_test(t, tf32_conv, 0, sizeof tf32_conv_forms / sizeof *tf32_conv_forms);

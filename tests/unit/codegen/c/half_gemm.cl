@@ -1,11 +1,8 @@
-/* sched contract { loops = grid n/32 m/16, pipe k/16 depth 1, lane m/2 n/2; tile = fma; x = shared sync; w = shared sync } */
+/* sched contract { loops = grid n/128 m/128, pipe k/64 depth 1, warp m/64 n/32; tile = fma.m8n4k4; x = shared sync; w = shared sync } */
 #pragma OPENCL FP_CONTRACT OFF
 #define EACH(v, n) _Pragma("unroll") for (int v = 0; v < n; v++)
-static inline float bits_float(unsigned u) { return as_float(u); }
-static inline float from_f16(unsigned short h) {
-  unsigned m = (h & 0x7fffu) << 13, s = (h & 0x8000u) << 16;
-  return bits_float(s | (m >= 0x0f800000u ? m | 0x7f800000u : as_uint(as_float(m)*5192296858534827628530496329220096.0f)));
-}
+typedef struct { float v[4]; } __attribute__((aligned(16))) f32x4;
+typedef struct { unsigned short v[8]; } __attribute__((aligned(16))) u16x8;
 static inline unsigned short to_f16(float x) {
   unsigned u = as_uint(x), s = u & 0x80000000u, a = u ^ s, r;
   if (a >= 0x47800000u) r = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
@@ -13,59 +10,77 @@ static inline unsigned short to_f16(float x) {
   else r = (a - 0x38000000u + 0xfffu + (a >> 13 & 1u)) >> 13;
   return (unsigned short)(r | s >> 16);
 }
+static inline float bits_float(unsigned u) { return as_float(u); }
+static inline float from_f16(unsigned short h) {
+  unsigned m = (h & 0x7fffu) << 13, s = (h & 0x8000u) << 16;
+  return bits_float(s | (m >= 0x0f800000u ? m | 0x7f800000u : as_uint(as_float(m)*5192296858534827628530496329220096.0f)));
+}
+typedef struct { unsigned short v[4]; } __attribute__((aligned(8))) u16x4;
 static inline float max_f32(float a, float b) { return a > b || a != a ? a : b; }
 static inline float f16_round(float x) { return from_f16(to_f16(x)); }
 
-__kernel __attribute__((reqd_work_group_size(128, 1, 1))) void
-half_gemm_31fa9947(const __global unsigned short *x, const __global unsigned short *restrict w, const __global float *restrict b, __global unsigned short *y, int M)
+__kernel __attribute__((reqd_work_group_size(32, 8, 1))) void
+half_gemm_c7990ac3(const __global unsigned short *x, const __global unsigned short *restrict w, const __global float *restrict b, __global unsigned short *y, int M)
 {
   const int lane = (int)get_local_id(0);
-  __local unsigned char scratch[1600] __attribute__((aligned(64)));
+  const int warp = (int)get_local_id(1);
+  __local unsigned char scratch[36864] __attribute__((aligned(64)));
   __local unsigned short *const sx = (__local unsigned short *)(scratch + 0);
-  __local unsigned short *const sw = (__local unsigned short *)(scratch + 576);
+  __local unsigned short *const sw = (__local unsigned short *)(scratch + 18432);
   int block = (int)get_group_id(0);
-  const int q = (M + 15)/16;
+  const int q = (M + 127)/128;
   const int gm = block % q;
   block /= q;
   const int gn = block;
-  float c[4];
-  float b1[2];
+  float c[64];
+  f32x4 b1[8];
+  f32x4 a;
   #pragma unroll
-  for (int r = 0; r < 4; r++) {
+  for (int r = 0; r < 64; r++) {
     c[r] = 0.0f;
   }
-  for (int t = 0; t < 48; t++) {
+  for (int t = 0; t < 12; t++) {
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     #pragma unroll
-    for (int i = 0; i < 2; i++) {
-      sx[lane*17 + i*8 - lane/16*271] = to_f16(M >= gm*16 + i*8 + lane/16 + 1 ? from_f16(x[gm*12288 + i*6144 + lane*48 + t*16 - (lane % 16)*47]) : 0.0f);
+    for (int i = 0; i < 4; i++) {
+      u16x8 x1;
+      if (M >= gm*128 + warp*16 + i*4 + lane/8 + 1) x1 = *(const __global u16x8 *)(x + gm*98304 + warp*12288 + i*3072 + lane*96 + t*64 - (lane % 8)*88);
+      else EACH(v, 8) x1.v[v] = to_f16(0.0f);
+      u16x8 sx1;
+      EACH(v, 8) sx1.v[v] = to_f16(from_f16(x1.v[v]));
+      *(__local u16x8 *)(sx + warp*1152 + i*288 + lane*9 - lane % 8) = sx1;
     }
     #pragma unroll
-    for (int k_1 = 0; k_1 < 4; k_1++) {
-      sw[k_1*128 + lane] = to_f16(from_f16(w[t*49152 + k_1*12288 + lane*96 + gn*32 - (lane % 32)*95]));
+    for (int j = 0; j < 4; j++) {
+      const u16x8 w1 = *(const __global u16x8 *)(w + gn*98304 + warp*12288 + j*3072 + lane*96 + t*64 - (lane % 8)*88);
+      u16x8 sw1;
+      EACH(v, 8) sw1.v[v] = to_f16(from_f16(w1.v[v]));
+      *(__local u16x8 *)(sw + warp*1152 + j*288 + lane*9 - lane % 8) = sw1;
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     #pragma unroll
     for (int s = 0; s < 16; s++) {
       #pragma unroll
-      for (int j = 0; j < 2; j++) {
-        b1[j] = from_f16(sw[s*32 + j*16 + lane % 16]);
+      for (int j_1 = 0; j_1 < 8; j_1++) {
+        const u16x4 sw2 = *(const __local u16x4 *)(sw + (warp % 4)*2304 + j_1*288 + (lane % 4)*72 + s*4);
+        EACH(v, 4) b1[j_1].v[v] = from_f16(sw2.v[v]);
       }
       #pragma unroll
-      for (int i_1 = 0; i_1 < 2; i_1++) {
-        const float t1 = from_f16(sx[s*17 + i_1*8 + lane/16]);
+      for (int i_1 = 0; i_1 < 8; i_1++) {
+        const u16x4 sx2 = *(const __local u16x4 *)(sx + warp/4*4608 + i_1*576 + lane/4*72 + s*4);
+        EACH(v, 4) a.v[v] = from_f16(sx2.v[v]);
         #pragma unroll
-        for (int j = 0; j < 2; j++) {
-          c[i_1*2 + j] = fma(t1, b1[j], c[i_1*2 + j]);
+        for (int j_1 = 0; j_1 < 8; j_1++) {
+          EACH(v, 4) c[i_1*8 + j_1] = fma(a.v[v], b1[j_1].v[v], c[i_1*8 + j_1]);
         }
       }
     }
   }
   #pragma unroll
-  for (int i_2 = 0; i_2 < 2; i_2++) {
+  for (int i_2 = 0; i_2 < 8; i_2++) {
     #pragma unroll
-    for (int j_1 = 0; j_1 < 2; j_1++) {
-      if (M >= gm*16 + i_2*8 + lane/16 + 1) y[gm*49152 + i_2*24576 + lane*192 + gn*32 + j_1*16 - (lane % 16)*191] = to_f16(max_f32(c[i_2*2 + j_1] + b[gn*32 + j_1*16 + lane % 16], 0.0f));
+    for (int j_2 = 0; j_2 < 8; j_2++) {
+      if (M >= gm*128 + warp/4*64 + i_2*8 + lane/4 + 1) y[gm*393216 + warp*49152 + i_2*24576 + lane*768 + gn*128 + j_2*4 - (warp % 4)*49120 - (lane % 4)*767] = to_f16(max_f32(c[i_2*8 + j_2] + b[gn*128 + (warp % 4)*32 + j_2*4 + lane % 4], 0.0f));
     }
   }
 }
