@@ -61,7 +61,7 @@ struct ir_target target_of(const struct cg_target *t)
   r.place = t->kind == CG_CUDA ? "cuda:0" : "opencl:0";
   r.align = DEVICE_ALIGN;
   r.block = 1;
-  r.channels_last = t->kind == CG_CUDA && t->level >= 80;   /* matrix units take operands that run along the summed axis */
+  r.channels_last = t->kind != CG_CPU;            /* tiles in shared memory take operands that run along the summed axis */
   r.plane_pad = 0;
   r.launch = launch;
   return r;

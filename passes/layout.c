@@ -3,7 +3,7 @@
  * Feature maps [n,c,spatial..] around convolutions and windows are stored in blocks of target->block channels (NCHW16c): the block is what a vector register
  * holds, so that every reader and writer moves whole vectors. A value that zero-padding readers have is stored with that halo of zeros, as wide as the widest
  * need; its producer writes it. Model inputs that such a reader has get a copy in that layout; results stay dense. What is not a feature map stays dense.
- * On targets that say `channels_last` the block is all channels where there are a multiple of 8, around convolutions of 16-bit and tf32 operands only, and without halos:
+ * On targets that say `channels_last` the block is all channels where there are a multiple of 8, around convolutions of float32 and narrower, and without halos:
  * readers guard.
  * A pass over the nodes in order: results of convolutions start blocked regions, maps, windows, spatial reductions and
  * transposed convolutions without overlap (contractions) continue them.
@@ -36,7 +36,7 @@ static unsigned block_of(const struct pass_ctx *c, const struct ir_value *v)
 /* What stores its results in blocks, whatever it reads, and reads inputs of the model so. */
 static bool starts(const struct pass_ctx *c, const struct ir_node *n)
 {
-  return c->target->channels_last ? n->op == IR_OP_conv && ir_elem_narrower(n->in[0]->type->elem, IR_f32) : n->op == IR_OP_conv || n->op == IR_OP_window;
+  return c->target->channels_last ? n->op == IR_OP_conv && (n->in[0]->type->elem == IR_f32 || ir_elem_narrower(n->in[0]->type->elem, IR_f32)) : n->op == IR_OP_conv || n->op == IR_OP_window;
 }
 /* A contraction of a blocked value's channels that makes at least a block of others in their place: a transposed convolution whose windows do not overlap. */
 static bool spreads(const struct pass_ctx *c, const struct ir_node *n)
