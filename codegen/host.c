@@ -89,7 +89,7 @@ static val device_kernel(struct ll *l, const struct massrt_device_kernel *k)
     rows[i] = RECORD(l, c32(l, k->images[i].form), c32(l, k->images[i].arch), bytes(l, "image", k->images[i].data, k->images[i].bytes), c64(l, k->images[i].bytes));
   return private_constant(l, "device_kernel",
                           RECORD(l, string(l, k->entry), c32(l, k->lanes), c32(l, k->warps), c32(l, k->n_pointers), c32(l, k->n_sizes), c32(l, k->n_images), c32(l, k->overlaps),
-                                 c64(l, k->dynamic_bytes), k->n_sizes ? bytes(l, "sizes", k->size_bytes, k->n_sizes) : null(l), table(l, "images", rows, k->n_images)));
+                                 c64(l, k->dynamic_bytes), c32(l, k->gops), c32(l, k->gbytes), k->n_sizes ? bytes(l, "sizes", k->size_bytes, k->n_sizes) : null(l), table(l, "images", rows, k->n_images)));
 }
 static val kernel_row(struct ll *l, const struct massrt_program *p, uint32_t i)
 {

@@ -125,7 +125,9 @@ static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, struct
   struct device_code *c = &j->out[i];
   struct cg_launch l;
   struct ir_buf source = { 0 };
+  double gops, gbytes;
   if (t->kind == CG_CPU) return true;
+  cg_target_rates(t, k->sched->inst, &gops, &gbytes);
   if (!cg_c(a, k->kern, t, NULL, &source, &l, &why)) ir_bug("codegen", "kernel %s: %s", k->name, why ? why : "no reason given");
   if ((f->file = j->edited ? j->edited[i] : NULL)) {
     source.n = 0;
@@ -133,6 +135,7 @@ static bool compile_kernel(struct job *j, struct ir_arena *a, uint32_t i, struct
   }
   c->device = (struct massrt_device_kernel){ .entry = ir_arena_strdup(a, l.name), .lanes = l.lanes, .warps = l.warps, .n_pointers = l.n_pointers, .n_sizes = l.n_sizes,
                                              .dynamic_bytes = l.dynamic_bytes, .size_bytes = ir_arena_copy(a, l.size_bytes, sizeof l.size_bytes), .images = c->images,
+                                             .gops = (uint32_t)(gops * t->cores), .gbytes = (uint32_t)gbytes,
                                              .overlaps = (f->file ? f->file->waits : l.waits) && !long_blocks(k, &l) };
   c->shared_bytes = l.shared_bytes;
   if (t->kind == CG_OPENCL) {

@@ -7,7 +7,7 @@
 #define MASSRT_ABI_H
 #include <stdint.h>
 
-#define MASSRT_ABI_VERSION 9u
+#define MASSRT_ABI_VERSION 10u
 #define MASSRT_MAGIC 0x4353414du /* "MASC" */
 #define MASSRT_ALIGN 64          /* bytes; every buffer and weight starts at a multiple */
 #define MASSRT_NO_EXPR UINT32_MAX
@@ -52,6 +52,7 @@ struct massrt_device_kernel {
   uint32_t lanes, warps, n_pointers, n_sizes, n_images;
   uint32_t overlaps;                                                        /* it waits itself for the kernel before it (griddepcontrol.wait), and may start early */
   uint64_t dynamic_bytes;                                                   /* shared memory to ask for */
+  uint32_t gops, gbytes;                                                    /* typical rates of the whole device, of the units that it uses: what its time is predicted by */
   const uint8_t *size_bytes;
   const struct massrt_image *images;
 };
@@ -136,7 +137,7 @@ _Static_assert(sizeof(struct massrt_launch) == 56, "abi");
 _Static_assert(sizeof(struct massrt_step) == 32, "abi");
 _Static_assert(sizeof(struct massrt_version) == 40, "abi");
 _Static_assert(sizeof(struct massrt_image) == 24, "abi");
-_Static_assert(sizeof(struct massrt_device_kernel) == 56, "abi");
+_Static_assert(sizeof(struct massrt_device_kernel) == 64, "abi");
 _Static_assert(sizeof(struct massrt_place) == 24, "abi");
 _Static_assert(sizeof(struct massrt_program) == 248, "abi");
 #endif

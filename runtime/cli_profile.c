@@ -3,7 +3,7 @@
  * the steps of a loop's body count as often as they are done. Functions of the processor count no operations, for their work depends on the data.
  *
  * The floor of a step is the larger of operations over the rate of multiply-adds, by the vectors of the program's version, and bytes over the bandwidth of reading
- * memory, both measured here on all of the instance's threads. Activations and small weights come from caches, so memory-bound launches may beat this floor. */
+ * memory, both measured here on all of the instance's threads. Of a device's kernel both are typical rates of such devices, as in `massc check`. Activations and small weights come from caches, so memory-bound launches may beat this floor. */
 #include "runtime/cli.h"
 #include <errno.h>
 #include <immintrin.h>
@@ -90,7 +90,7 @@ static bool measure_rates(struct cli *c, double *ops_per_ns, double *bytes_per_n
 
 /* ---- reports ---- */
 static double size_of(const struct cli *c, uint32_t expr) { return expr == MASSRT_NO_EXPR ? 0 : (double)massrt_values(c->x)[expr]; }
-/* What a step computes and moves at one go, and the least time that this takes at the rates measured. */
+/* What a step computes and moves at one go, and the least time that this takes: at the rates measured, or, on a device, at those that `massc check` predicts by. */
 struct rates { double ops, bw; };                     /* per ns */
 struct cost { double work, bytes, floor_ns, products, predicted_ns; };
 /* What the compiler expected, of as many threads: computing divides among them, reading weights does not. 0: it does not know. */
@@ -104,7 +104,9 @@ static struct cost cost_of(const struct cli *c, uint32_t step, const struct rate
   const struct massrt_step *s = &c->p->steps[step];
   const struct massrt_launch *l = s->kind == MASSRT_S_LAUNCH ? &c->p->launches[s->a] : NULL;
   struct cost k = { l ? size_of(c, l->work) : 0, size_of(c, l ? l->bytes : s->bytes), 0, l ? size_of(c, l->products) : 0, l ? predicted_ns(c, l) : 0 };
-  k.floor_ns = k.work / r->ops > k.bytes / r->bw ? k.work / r->ops : k.bytes / r->bw;
+  const struct massrt_device_kernel *d = l ? c->p->kernels[l->kernel].device : NULL;
+  double ops = d && d->gops ? d->gops : r->ops, bw = d && d->gbytes ? d->gbytes : r->bw;
+  k.floor_ns = k.work / ops > k.bytes / bw ? k.work / ops : k.bytes / bw;
   return k;
 }
 /* The same of all that a run does of this step: a loop's body is done more than once. */
