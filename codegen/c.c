@@ -5,7 +5,7 @@
 #include "codegen/c.h"
 
 const struct c_dialect c_cuda = {
-  .name = "CUDA C", .ending = "cu", .kernel = "extern \"C\" __global__ void __launch_bounds__(%u)\n", .function = "static __device__ __forceinline__",
+  .name = "CUDA C", .ending = "cu", .kernel = "extern \"C\" __global__ void __launch_bounds__(%u%s)\n", .function = "static __device__ __forceinline__",
   .global = "", .local = "", .shared = "__shared__ __align__(128)", .restrict_ = "__restrict__ ", .block = "(int)blockIdx.x", .lane = "(int)threadIdx.x", .warp = "(int)threadIdx.y",
   .barrier = "__syncthreads();", .i64 = "long long", .u64 = "unsigned long long", .i8 = "signed char", .i64_suffix = "LL", .inf = "INF", .nan = "NOT_A_NUMBER",
   .prelude = "#define INF __int_as_float(0x7f800000)\n#define NOT_A_NUMBER __int_as_float(0x7fc00000)\n",
@@ -244,7 +244,8 @@ bool cg_c(struct ir_arena *a, const struct kir_kern *k, const struct cg_target *
     ir_buf_printf(out, "%s#define EACH(v, n) _Pragma(\"unroll\") for (int v = 0; v < n; v++)\n", c.d->prelude);
     for (uint32_t i = 0; i < c.help.n; i++) ir_buf_printf(out, "%s\n", (const char *)c.help.v[i].what);
     ir_buf_printf(out, "\n");
-    ir_buf_printf(out, c.d->kernel, c.d->warps ? k->warps * k->lanes : k->lanes, k->warps);
+    if (c.d->warps) ir_buf_printf(out, c.d->kernel, k->warps * k->lanes, c.own_tiles ? ", 1" : "");
+    else ir_buf_printf(out, c.d->kernel, k->lanes, k->warps);
     ir_buf_printf(out, "%s(%s)\n{\n", name, args.s ? args.s : "void");
     ir_buf_add(out, top.s ? top.s : "", top.n);
     if (c.scope[0].decl.n) ir_buf_add(out, c.scope[0].decl.s, c.scope[0].decl.n);

@@ -54,6 +54,7 @@ struct cc {
   const struct ir_ix *lane, *warp;     /* set when they are used */
   bool exchange, f64;
   bool waited;                         /* for the kernels before this one */
+  bool own_tiles;                      /* lanes hold tiles of many registers: left to itself, ptxas sometimes spills them for more blocks at once */
   bool descriptors;                    /* it reads shared memory through descriptors: what threads wrote there must be made visible to them */
 };
 void c_fail(struct cc *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

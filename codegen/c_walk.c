@@ -48,6 +48,7 @@ static void count(struct cc *c, const struct kir_block *b)
     x->at = b;
     x->pos = pos;
     c->descriptors |= o->op == KIR_wgmma;
+    c->own_tiles |= o->op == KIR_mma_sync && !o->inst->text;
     for (unsigned i = 0; i < o->n_src; i++) {
       struct c_val *s = val(c, o->src[i]);
       s->uses++;

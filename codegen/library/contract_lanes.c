@@ -230,6 +230,11 @@ static double cycles_of(const struct plan *p, const struct tile *q, int64_t bloc
   if (q->how == GROUP) stage = larger(stage, (double)blocks * edges / second);
   return terms * (double)row_bytes(p, 1) / 128 * stage + rounds * start + (double)each * area * element * (together > 1 ? 1 : 1.5);
 }
+/* Do results that are contiguous along the columns pass through shared memory, so that lanes store whole pieces of 16 bytes, or, where rows begin anywhere, neighbours? */
+static bool leaves_in_pieces(const struct plan *p, const struct tile *q)
+{
+  return !cg_contract_rows_run(p->c) && q->rows * q->cols * 4 <= p->t->shared_bytes / (large(q) ? 1 : 2);
+}
 /* terms: of each sum; ks: of a stage; groups: may warps multiply together? NULL: no tile fits. */
 static const struct tile *choose_units(struct plan *p, double terms, int64_t ks, bool groups, int64_t *out_blocks)
 {
@@ -244,6 +249,7 @@ static const struct tile *choose_units(struct plan *p, double terms, int64_t ks,
     if ((q->how == FMA) != ordinary(p) || (q->how == GROUP && (!groups || row_bytes(p, ks) != KIR_WGMMA_ROW_BYTES))) continue;
     int64_t blocks = place(p, q);
     if (blocks < 0 || row_bytes(p, ks) % (inst_bytes(p, q) * q->split) || (q->split > 1 && parts_bytes(q) > p->t->shared_bytes)) continue;
+    if (q->how == FMA && q->split == 1 && !leaves_in_pieces(p, q)) continue;        /* a lane's own elements all over the result: their addresses fill its registers */
     if (unknown) blocks *= cg_ceil_div(ROWS, q->rows);
     double cycles = cycles_of(p, q, blocks, ks, terms);
     if (chosen && cycles >= best) continue;
@@ -252,11 +258,6 @@ static const struct tile *choose_units(struct plan *p, double terms, int64_t ks,
     *out_blocks = blocks;
   }
   return chosen && place(p, chosen) >= 0 ? chosen : NULL;
-}
-/* Do results that are contiguous along the columns pass through shared memory, so that lanes store whole pieces of 16 bytes, or, where rows begin anywhere, neighbours? */
-static bool leaves_in_pieces(const struct plan *p, const struct tile *q)
-{
-  return !cg_contract_rows_run(p->c) && q->rows * q->cols * 4 <= p->t->shared_bytes / (large(q) ? 1 : 2);
 }
 /* Of rows of so many bytes, of elements of `size`: their pieces of 16 bytes go through the banks in turn. */
 static uint32_t swizzle(int64_t bytes, unsigned size)

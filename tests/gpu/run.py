@@ -25,7 +25,7 @@ def bf16(u):
 
 
 def values(elem, data):
-    code = {"f32": "f", "f64": "d", "i8": "b", "u8": "B", "bool": "B", "i16": "h", "u16": "H", "i32": "i", "u32": "I", "i64": "q", "u64": "Q", "f16": "H", "bf16": "H"}[elem]
+    code = {"f32": "f", "f64": "d", "i8": "b", "u8": "B", "bool": "B", "i16": "h", "u16": "H", "i32": "i", "u32": "I", "i64": "q", "u64": "Q", "f16": "H", "bf16": "H", "tf32": "f"}[elem]
     v = array.array(code, data)
     return [half(u) for u in v] if elem == "f16" else [bf16(u) for u in v] if elem == "bf16" else v
 
