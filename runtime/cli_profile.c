@@ -107,6 +107,7 @@ static struct cost cost_of(const struct cli *c, uint32_t step, const struct rate
   const struct massrt_device_kernel *d = l ? c->p->kernels[l->kernel].device : NULL;
   double ops = d && d->gops ? d->gops : r->ops, bw = d && d->gbytes ? d->gbytes : r->bw;
   k.floor_ns = k.work / ops > k.bytes / bw ? k.work / ops : k.bytes / bw;
+  if (d && d->gops) k.predicted_ns = k.floor_ns;
   return k;
 }
 /* The same of all that a run does of this step: a loop's body is done more than once. */
