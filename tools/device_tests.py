@@ -80,4 +80,6 @@ if os.path.exists(gpu_cases):
         record("kernels of networks", ([gpu_cases, nets, *models()], {}), (runner + [nets], {}))
 else:
     print("  the tests of single kernels are not built")
+cases = os.path.join(tests, "onnx")
+record("ONNX cases", ([sys.executable, os.path.join(cases, "run_cases.py"), env["MASSC"], os.path.join(cases, "expected.txt"), f"--target={kind}", "--levels=-O2", "--budget=300", f"--jobs={os.cpu_count()}"], {}))
 shutil.rmtree(scratch, ignore_errors=True)
