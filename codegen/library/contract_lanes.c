@@ -1,7 +1,8 @@
-/* The schedules of the skeleton `contract` on ordinary units of a GPU: a block's tile of the result, parts of both operands in shared memory for each stage of the
- * sum, a few rows and columns in every lane's registers.
+/* The schedules of the skeleton `contract` on a GPU: a block's tile of the result, parts of both operands in shared memory for each stage of the sum, divided among
+ * warps (where operands run along the sum) or lanes.
  *
- * Rows are the innermost one or two m axes (pixels of an image), columns the n axis. The tile is the largest that still gives every multiprocessor two blocks. */
+ * Rows are the innermost one or two m axes (pixels of an image), columns the n axis. A tile of lanes is the largest that still gives every multiprocessor two blocks, one of warps what a model takes
+ * to be fastest. */
 #include <string.h>
 #include "codegen/library/contract.h"
 
@@ -182,8 +183,8 @@ static int64_t row_bytes(const struct plan *p, int64_t ks) { return ks * ir_elem
 static int64_t stage_bytes(const struct plan *p, const struct tile *q, int64_t ks) { return (q->rows + q->cols) * (row_bytes(p, ks) + (q->how == FMA ? 16 : 0)); }
 static unsigned stages(const struct plan *p, const struct tile *q, int64_t blocks, int64_t ks, double terms)
 {
+  if (p->t->kind == CG_OPENCL) return 1;            /* copies are synchronous */
   int64_t n = p->t->shared_bytes / (alone(p, q, blocks) ? 1 : 2) / stage_bytes(p, q, ks);
-  if (p->t->kind == CG_OPENCL) return 1;
   if (n > 8) n = 8;
   while (n > 2 && (double)n > terms / (double)ks + 1) n--;
   return n < 2 ? 2 : (unsigned)n;
@@ -195,9 +196,9 @@ static int64_t warps_of(const struct tile *q) { return q->rows / q->lane_rows * 
 static int64_t inst_bytes(const struct plan *p, const struct tile *q) { return q->how == FMA ? row_bytes(p, 4) : 32; }
 /* Have matrix units no part in it? */
 static bool ordinary(const struct plan *p) { return p->t->kind == CG_OPENCL || p->c->xr->arr->elem == IR_f32; }
-/* What an H100 shows of each kind of tile (docs/codegen-c.md): multiplications of a multiprocessor in a cycle, bytes that it brings in, and cycles that a stage
- * takes beside, for barriers, issue and the first of its multiplications. A stage is 128 bytes of each row: 64 terms of 16 bits, or 32 of tf32, which take as long. */
 static double larger(double a, double b) { return a > b ? a : b; }
+/* What an H100 shows of each kind of tile (docs/codegen-c.md; those of ordinary units are estimates): multiplications of a multiprocessor in a cycle, bytes that it brings in, and cycles that a stage
+ * takes beside, for barriers, issue and the first of its multiplications. A stage is 128 bytes of each row: 64 terms of 16 bits, or 32 of tf32, which take as long. */
 struct rates { double multiply, bring, stage; };
 static struct rates rates_of(const struct tile *q)
 {
