@@ -36,7 +36,7 @@ static unsigned block_of(const struct pass_ctx *c, const struct ir_value *v)
 /* What stores its results in blocks, whatever it reads, and reads inputs of the model so. */
 static bool starts(const struct pass_ctx *c, const struct ir_node *n)
 {
-  return c->target->channels_last ? n->op == IR_OP_conv && (n->in[0]->type->elem == IR_f32 || ir_elem_narrower(n->in[0]->type->elem, IR_f32)) : n->op == IR_OP_conv || n->op == IR_OP_window;
+  return c->target->channels_last ? n->op == IR_OP_conv && ir_elem_narrower(n->in[0]->type->elem, IR_f64) : n->op == IR_OP_conv || n->op == IR_OP_window;
 }
 /* A contraction of a blocked value's channels that makes at least a block of others in their place: a transposed convolution whose windows do not overlap. */
 static bool spreads(const struct pass_ctx *c, const struct ir_node *n)

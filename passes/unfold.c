@@ -23,7 +23,7 @@ static bool ones(const struct ir_node *n, const char *key)
 static bool wanted(const struct pass_ctx *c, const struct ir_node *n, struct shape *s)
 {
   int64_t w[IR_MAX_RANK], elems;
-  if (n->op != IR_OP_conv || !pass_on_device(c, n) || (n->in[0]->type->elem != IR_f32 && !ir_elem_narrower(n->in[0]->type->elem, IR_f32))) return false;
+  if (n->op != IR_OP_conv || !pass_on_device(c, n) || !ir_elem_narrower(n->in[0]->type->elem, IR_f64)) return false;
   if (pass_is_weight(n->in[0]) || !pass_is_weight(n->in[1]) || ir_attr_get_int(n, "groups") != 1 || !ones(n, "in_dilations")) return false;
   if (!ir_type_static(n->in[1]->type, w, &elems) || !elems || (w[1] >= FEW && w[1] % PIECE == 0) || elems / w[0] < FEW) return false;
   s->rank = n->in[0]->type->rank;

@@ -54,7 +54,7 @@ unsigned cg_contract_piece(const struct cg_contract *c);             /* elements
 const struct cg_axis *cg_coord_axis(const struct cg_contract *c, const struct ir_ix *e);
 
 /* ---- lowering: shared by contract.c (loops over the result), contract_tile.c (what lies below) and contract_pack.c ---- */
-enum { CG_MAX_PEEL = 6, CG_MAX_SPLIT = 8 };
+enum { CG_MAX_PEEL = 6, CG_MAX_SPLIT = 8, CG_PIECE = 16 /* bytes; a row of shared memory that is read without a swizzle is one longer, so that rows begin in different banks */ };
 /* What is left of an axis inside of the loops so far: base <= value < lim, at most `step` (0: not known). exact: lim is base + step. */
 struct cg_left { const struct ir_ix *base, *lim; int64_t step; bool exact; };
 struct cg_axes { struct cg_left ax[CG_MAX_AXES]; };

@@ -180,7 +180,8 @@ static bool large(const struct tile *q) { return q->rows * q->cols > 128 * 128; 
 static bool alone(const struct plan *p, const struct tile *q, int64_t blocks) { return large(q) || (q->how == GROUP && blocks <= (int64_t)p->t->cores); }
 /* Bytes of a row of an operand in a stage of ks terms. */
 static int64_t row_bytes(const struct plan *p, int64_t ks) { return ks * ir_elem_bytes(p->c->xr->arr->elem); }
-static int64_t stage_bytes(const struct plan *p, const struct tile *q, int64_t ks) { return (q->rows + q->cols) * (row_bytes(p, ks) + (q->how == FMA ? 16 : 0)); }
+static int64_t row_end(const struct tile *q) { return q->how == FMA ? CG_PIECE : 0; }      /* what a row in shared memory is longer: contract_tile.c */
+static int64_t stage_bytes(const struct plan *p, const struct tile *q, int64_t ks) { return (q->rows + q->cols) * (row_bytes(p, ks) + row_end(q)); }
 static unsigned stages(const struct plan *p, const struct tile *q, int64_t blocks, int64_t ks, double terms)
 {
   if (p->t->kind == CG_OPENCL) return 1;            /* copies are synchronous */
@@ -190,7 +191,7 @@ static unsigned stages(const struct plan *p, const struct tile *q, int64_t block
   return n < 2 ? 2 : (unsigned)n;
 }
 /* What warps that split the sum have of it, in shared memory at the end. */
-static int64_t parts_bytes(const struct tile *q) { return q->split * q->rows * (q->cols + (q->how == FMA ? 4 : 0)) * 4; }
+static int64_t parts_bytes(const struct tile *q) { return q->split * q->rows * (q->cols * 4 + row_end(q)); }
 static int64_t warps_of(const struct tile *q) { return q->rows / q->lane_rows * (q->cols / q->lane_cols) * q->split * (q->how == GROUP ? 4 : 1); }
 /* Of a row's bytes, how many an instruction takes: 32 on matrix units, four elements else. */
 static int64_t inst_bytes(const struct plan *p, const struct tile *q) { return q->how == FMA ? row_bytes(p, 4) : 32; }
@@ -297,7 +298,7 @@ static struct kir_sched *units(const struct kir_nest *n, struct cg_contract *c, 
   double terms = 1;
   int k = -1;
   unsigned size = ir_elem_bytes(e);
-  if (e != IR_f32 && !ir_elem_narrower(e, IR_f32)) return NULL;
+  if (!ir_elem_narrower(e, IR_f64)) return NULL;
   if (c->wr->arr->elem != e || cg_contract_whole(c)) return NULL;
   for (unsigned i = 0; i < c->n_ax; i++) {
     if (c->ax[i].role == CG_K && c->ax[i].n != 1 && cg_contract_runs(c, 0, i)) k = (int)i;

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "codegen/library/contract.h"
 
-enum { MAX_REGS = 256, PIECE = 16 /* bytes; a row that is read without a swizzle is one longer, so that rows begin in different banks */ };
+enum { MAX_REGS = 256 };
 
 struct tile {
   struct cg_lower_state *l;
@@ -179,7 +179,7 @@ static bool relayout(struct tile *t)
   struct kir_layout lay;
   int64_t dim[3] = { l->split, extent(t, CG_M, false), extent(t, CG_N, false) };
   TRY(copy_layout(t, dim[1], dim[2], cg_contract_piece(l->c), "i=1, j=1", &lay));
-  if (!l->in->fetch) dim[2] += PIECE / ir_elem_bytes(t->acc->elem);
+  if (!l->in->fetch) dim[2] += CG_PIECE / ir_elem_bytes(t->acc->elem);
   uint64_t before = l->k->scratch_bytes;
   struct kir_arr *b = kir_buf(l->k, "e", t->acc->elem, t->part ? 3 : 2, t->part ? dim : dim + 1);
   uint64_t bytes = l->k->scratch_bytes - b->byte_offset;
@@ -363,7 +363,7 @@ static bool stage_operand(struct tile *t, unsigned o, unsigned depth)
     dim[1] = dim[2];
     dim[2] = along_k ? rows + 1 : rows;           /* columns of a copied tile in different banks */
   } else {
-    unsigned piece = PIECE / ir_elem_bytes(r->elem);
+    unsigned piece = CG_PIECE / ir_elem_bytes(r->elem);
     TRY(copy_layout(t, rows, dim[2], piece, o ? "j=1, k=1" : "i=1, k=1", &lay));
     if (!l->in->fetch) dim[2] += piece;
   }

@@ -319,6 +319,13 @@ static void check_record(struct ir_arena *a, struct kir_nest *n, const char *rec
   ck_assert_msg(s != NULL, "%s", d.first.s);
   check_nest(a, n, s, &gpu, b, n_b);
 }
+/* size: M, N, K, multiples of `by` but for M. */
+static void check_forms(struct ir_arena *a, enum ir_elem e, int by, const int *size, const char *const *form, unsigned n, uint64_t first_seed)
+{
+  struct kir_bind b[3] = { { "M", size[0] }, { "N", size[1] }, { "K", size[2] } };
+  seed = first_seed;
+  for (unsigned f = 0; f < n; f++) check_record(a, narrow_gemm_nest(a, e, by, 0, 0), form[f], b, 3);
+}
 static const char *const gemm_forms[] = {
   "sched contract { loops = grid m/128 n/128 raster 8, pipe k/32 depth 4, warp m/64 n/32; tile = mma.m16n8k16.f16.f32; A = shared cp.async swz(2, 3, 3); "
   "B = shared cp.async swz(2, 3, 3); epi = shared }",
@@ -346,11 +353,7 @@ START_TEST(half_gemm)
 {
   static const int sizes[][3] = { { 1, 8, 8 }, { 33, 136, 40 }, { 64, 64, 64 }, { 129, 24, 136 } };
   struct ir_arena *a = ir_arena_create();
-  seed = (uint64_t)_i + 1;
-  for (unsigned f = 0; f < sizeof gemm_forms / sizeof *gemm_forms; f++) {
-    struct kir_bind b[3] = { { "M", sizes[_i][0] }, { "N", sizes[_i][1] }, { "K", sizes[_i][2] } };
-    check_record(a, narrow_gemm_nest(a, IR_f16, 8, 0, 0), gemm_forms[f], b, 3);
-  }
+  check_forms(a, IR_f16, 8, sizes[_i], gemm_forms, sizeof gemm_forms / sizeof *gemm_forms, (uint64_t)_i + 1);
   ir_arena_destroy(a);
 }
 END_TEST
@@ -361,6 +364,7 @@ START_TEST(half_gemm_odd)                         /* operands read in place: not
   ir_arena_destroy(a);
 }
 END_TEST
+static const int sizes_by_4[][3] = { { 1, 8, 8 }, { 33, 132, 36 }, { 64, 64, 64 }, { 65, 20, 76 } };
 static const char *const tf32_forms[] = {
   "sched contract { loops = grid m/64 n/32, pipe k/32 depth 3, warp m/32 n/16; tile = mma.m16n8k8.tf32.f32; A = shared cp.async swz(3, 2, 3); B = shared cp.async swz(3, 2, 3) }",
   "sched contract { loops = grid m/32 n/32, pipe k/16 depth 2, warp m/32 n/16; tile = mma.m16n8k8.tf32.f32; A = shared cp.async swz(2, 2, 3); B = shared cp.async swz(2, 2, 3); epi = shared }",
@@ -373,13 +377,8 @@ static const char *const tf32_forms[] = {
 };
 START_TEST(tf32_gemm)
 {
-  static const int sizes[][3] = { { 1, 8, 8 }, { 33, 132, 36 }, { 64, 64, 64 }, { 65, 20, 76 } };
   struct ir_arena *a = ir_arena_create();
-  seed = (uint64_t)_i + 1;
-  for (unsigned f = 0; f < sizeof tf32_forms / sizeof *tf32_forms; f++) {
-    struct kir_bind b[3] = { { "M", sizes[_i][0] }, { "N", sizes[_i][1] }, { "K", sizes[_i][2] } };
-    check_record(a, narrow_gemm_nest(a, IR_tf32, 4, 0, 0), tf32_forms[f], b, 3);
-  }
+  check_forms(a, IR_tf32, 4, sizes_by_4[_i], tf32_forms, sizeof tf32_forms / sizeof *tf32_forms, (uint64_t)_i + 1);
   check_record(a, narrow_gemm_nest(a, IR_tf32, 0, 19, 37), "sched contract { loops = grid m/32 n/16, for k/8, warp m/16 n/16; tile = mma.m16n8k8.tf32.f32 }", &(struct kir_bind){ "M", 33 }, 1);
   ir_arena_destroy(a);
 }
@@ -395,13 +394,8 @@ static const char *const f32_forms[] = {
 };
 START_TEST(f32_gemm)
 {
-  static const int sizes[][3] = { { 1, 8, 8 }, { 33, 132, 36 }, { 64, 64, 64 }, { 65, 20, 76 } };
   struct ir_arena *a = ir_arena_create();
-  seed = (uint64_t)_i + 1;
-  for (unsigned f = 0; f < sizeof f32_forms / sizeof *f32_forms; f++) {
-    struct kir_bind b[3] = { { "M", sizes[_i][0] }, { "N", sizes[_i][1] }, { "K", sizes[_i][2] } };
-    check_record(a, narrow_gemm_nest(a, IR_f32, 4, 0, 0), f32_forms[f], b, 3);
-  }
+  check_forms(a, IR_f32, 4, sizes_by_4[_i], f32_forms, sizeof f32_forms / sizeof *f32_forms, (uint64_t)_i + 1);
   ir_arena_destroy(a);
 }
 END_TEST
